@@ -1,0 +1,4 @@
+"""The ``hil`` command."""
+
+
+def main() -> None: ...

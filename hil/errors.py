@@ -1,0 +1,46 @@
+"""Whose fault it is: the bench's, the board's, or the firmware's. Three types, never mixed.
+
+An engineer who reads a failure at nine in the morning wants to know first where to go: to the
+bench (a cable, a held port, a wrong ``devices.yaml``), to the board (it hangs, it does not boot),
+or to the firmware (it broke a promise).
+"""
+
+from __future__ import annotations
+
+
+class HilError(Exception):
+    """What went wrong, on which target, and what the reader can do next.
+
+    ``str()`` of it is the whole message: ``TARGET: what was tried and what came back; next step``.
+
+    :param message: what was tried and what came back, one sentence, no secrets
+    :param target: the target's name in devices.yaml, when one is concerned
+    :param hint: what to do next
+    """
+
+    def __init__(self, message: str, *, target: str | None = None, hint: str | None = None) -> None:
+        self.message = message
+        self.target = target
+        self.hint = hint
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        who = f"{self.target}: " if self.target else ""
+        what_next = f"\n  -> {self.hint}" if self.hint else ""
+        return f"{who}{self.message}{what_next}"
+
+
+class BenchError(HilError):
+    """The bench's fault: configuration, cable, a held port, a missing program, the network."""
+
+
+class ConfigError(BenchError):
+    """devices.yaml or a profile is wrong. The message starts with ``FILE:LINE:COLUMN``."""
+
+
+class BoardError(HilError):
+    """The board's fault: it does not answer, does not boot, or lost its file system."""
+
+
+class Finding(AssertionError):
+    """The firmware's fault: a check's promise is broken. pytest reports it as a failure."""
