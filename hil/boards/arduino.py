@@ -1,0 +1,57 @@
+"""Arduino's boards that run OpenMV's firmware. Sources: openmv/openmv ``boards/ARDUINO_*``,
+MicroPython 1.28.0 ``ports/stm32/boards/ARDUINO_*``, OpenMV IDE's settings.json.
+
+Their bootloader is Arduino's MCUboot: no window on reset, entered by a 1200-baud touch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from .model import Model
+from .ports import STM32
+
+PORTENTA_H7 = Model(
+    key="arduino-portenta-h7",
+    title="Arduino Portenta H7",
+    target="ARDUINO_PORTENTA_H7",
+    port=STM32,
+    run_ids=((0x2341, 0x045B),),
+    bootloader_ids=((0x2341, 0x035B),),
+    recovery_ids=(),
+    foreign_ids=((0x2341, 0x005B), (0x2341, 0x025B), (0x2341, 0x805B)),
+    manufacturer="Arduino",
+    product="Portenta Virtual Comm Port in HS Mode",
+    serial_rule="st",
+    bootloader_serial_rule="word-hex",
+    card_root="/sdcard",
+    skip_card_file="/flash/SKIPSD",
+    frozen=("ntptime",),  # no microdot, jwt or hmac: they are deployed
+    default_hostname="mpy-portenta-h7",
+)
+
+NICLA_VISION = replace(
+    PORTENTA_H7,
+    key="arduino-nicla-vision",
+    title="Arduino Nicla Vision",
+    target="ARDUINO_NICLA_VISION",
+    run_ids=((0x2341, 0x045F), (0x2341, 0x055F)),  # OpenMV's firmware, stock MicroPython
+    bootloader_ids=((0x2341, 0x035F),),
+    foreign_ids=((0x2341, 0x005F), (0x2341, 0x025F), (0x2341, 0x805F)),
+    product="Nicla Vision Virtual Comm Port in HS Mode",
+    default_hostname="mpy-nicla-vision",
+)
+
+GIGA = replace(
+    PORTENTA_H7,
+    key="arduino-giga",
+    title="Arduino GIGA R1 WiFi",
+    target="ARDUINO_GIGA",
+    run_ids=((0x2341, 0x0466), (0x2341, 0x0566)),  # OpenMV's firmware, stock MicroPython
+    bootloader_ids=((0x2341, 0x0366),),
+    foreign_ids=((0x2341, 0x0066), (0x2341, 0x0266), (0x2341, 0x8066)),
+    product="Giga Virtual Comm Port in HS Mode",
+    default_hostname="mpy-giga-r1-wifi",
+)
+
+MODELS = (PORTENTA_H7, NICLA_VISION, GIGA)

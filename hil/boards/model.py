@@ -1,0 +1,140 @@
+"""What the harness has to know of a board model: the types of the board table.
+
+Plain frozen dataclasses: a virtual board's process imports them and must start in tens of
+milliseconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+UsbId = tuple[int, int]
+"""Vendor and product id: ``(0x37C5, 0x1206)``."""
+
+UsbMode = Literal["run", "bootloader", "recovery", "unknown"]
+"""What a USB id says of the board: MicroPython runs, the bootloader waits for an image, the chip's
+own ROM waits for one, or nothing certain."""
+
+SerialRule = Literal["hex", "hex-or-st", "st", "hex-prefix", "bridge"]
+"""How the USB serial number follows from ``machine.unique_id()``: see :mod:`hil.boards.serials`."""
+
+BootloaderSerialRule = Literal["reversed-hex", "word-hex", "unknown"]
+"""The same for the bootloader's serial number, which is another one."""
+
+
+@dataclass(frozen=True)
+class Port:
+    """A MicroPython port: what all boards of one chip family share.
+
+    :ivar name: ``stm32``, ``alif``, ``mimxrt``, ``esp32``
+    :ivar epoch: year in which ``time.time()`` is 0; probe it with ``time.gmtime(0)[0]`` all the
+        same, it has changed between releases
+    :ivar unset_clock: Unix seconds that the RTC shows after a cold boot without a battery
+    :ivar rtc_kept_on_reset: whether ``machine.reset()`` keeps the clock
+    :ivar rtc_kept_on_power_loss: whether it survives without power
+    :ivar rtc_weekday_range: Monday's and Sunday's number in the tuple of ``RTC().datetime()``
+    :ivar rtc_weekday_stored: the weekday that is set goes into the hardware unchecked (0 is invalid
+        there); else it is ignored and computed
+    :ivar rtc_years: first and last year that the RTC can hold
+    :ivar unique_id_bytes: length of ``machine.unique_id()``
+    """
+
+    name: str
+    epoch: Literal[1970, 2000]
+    unset_clock: int
+    rtc_kept_on_reset: bool
+    rtc_kept_on_power_loss: bool
+    rtc_weekday_range: tuple[int, int]
+    rtc_weekday_stored: bool
+    rtc_years: tuple[int, int]
+    unique_id_bytes: int
+
+
+@dataclass(frozen=True)
+class Model:
+    """A board model as devices.yaml names it.
+
+    :ivar key: the name in devices.yaml: ``openmv-n6``
+    :ivar title: the name that people use
+    :ivar target: the firmware's build target: ``OPENMV_N6``
+    :ivar run_ids: USB ids while MicroPython runs, the usual one first
+    :ivar bootloader_ids: USB ids in the bootloader that flashing uses
+    :ivar recovery_ids: USB ids of the chip's own ROM loader; several models share one
+    :ivar legacy_ids: USB ids of older firmware; several models share one
+    :ivar foreign_ids: the same board under other firmware (Arduino sketches, stock loaders)
+    :ivar manufacturer: USB manufacturer string
+    :ivar product: USB product string; for display, never for matching
+    :ivar serial_rule: how the USB serial number follows from the unique id
+    :ivar bootloader_serial_rule: the same in the bootloader
+    :ivar bootloader_on_reset_s: on every reset the board shows up as its bootloader for up to this
+        many seconds before MicroPython's port appears; 0.0: it does not
+    :ivar root: mount point of the internal flash, and working directory without an SD card
+    :ivar card_root: where boot mounts an SD card, which then is the working directory and hides
+        the flash's ``main.py``; None: boot mounts none
+    :ivar skip_card_file: a file that makes boot ignore the card; None: there is no such file
+    :ivar main_on_soft_reset: whether Ctrl-D on the friendly REPL starts ``main.py``
+    :ivar frozen: packages in the firmware, not to be deployed
+    :ivar network: network stack: ``lwip``, ``esp-idf``, or ``winc1500`` (a shield, no mDNS)
+    :ivar default_hostname: of a board that nobody has named; all boards of a model share it
+    """
+
+    key: str
+    title: str
+    target: str
+    port: Port
+    run_ids: tuple[UsbId, ...]
+    bootloader_ids: tuple[UsbId, ...]
+    recovery_ids: tuple[UsbId, ...]
+    manufacturer: str
+    product: str
+    serial_rule: SerialRule
+    bootloader_serial_rule: BootloaderSerialRule
+    default_hostname: str
+    legacy_ids: tuple[UsbId, ...] = ()
+    foreign_ids: tuple[UsbId, ...] = ()
+    bootloader_on_reset_s: float = 0.0
+    root: str = "/flash"
+    card_root: str | None = None
+    skip_card_file: str | None = None
+    main_on_soft_reset: bool = False
+    frozen: tuple[str, ...] = ()
+    network: Literal["lwip", "esp-idf", "winc1500"] = "lwip"
+
+    @property
+    def epoch(self) -> Literal[1970, 2000]:
+        """Year in which ``time.time()`` is 0."""
+        return self.port.epoch
+
+    @property
+    def unset_clock(self) -> int:
+        """Unix seconds that the RTC shows after a cold boot."""
+        return self.port.unset_clock
+
+    @property
+    def rtc_kept_on_reset(self) -> bool:
+        return self.port.rtc_kept_on_reset
+
+    @property
+    def rtc_kept_on_power_loss(self) -> bool:
+        return self.port.rtc_kept_on_power_loss
+
+    @property
+    def rtc_weekday_range(self) -> tuple[int, int]:
+        """Monday's and Sunday's number in the tuple of ``RTC().datetime()``."""
+        return self.port.rtc_weekday_range
+
+    @property
+    def unique_id_bytes(self) -> int:
+        """Length of ``machine.unique_id()``."""
+        return self.port.unique_id_bytes
+
+    @property
+    def mdns(self) -> bool:
+        """Whether the firmware answers for ``<hostname>.local``."""
+        return self.network != "winc1500"
+
+    @property
+    def identified_by_usb(self) -> bool:
+        """Whether USB ids tell the model; a UART bridge tells only itself."""
+        return self.serial_rule != "bridge"

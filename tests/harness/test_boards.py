@@ -1,0 +1,156 @@
+"""The board table, against the figures of its sources."""
+
+from __future__ import annotations
+
+import calendar
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hil.boards.table import (
+    bootloader_serial_number_of,
+    identify,
+    model,
+    models,
+    serial_number_matches,
+    serial_number_of,
+)
+
+# Measured on one Portenta H7 by OpenMV's own bench: bootloader 0033001F3033510634323437, run mode
+# 346534563033.
+PORTENTA_ID = bytes.fromhex("1f003300 06513330 37343234")
+
+
+def utc(*fields):
+    return calendar.timegm((*fields, 0, 0, 0)[:6])
+
+
+@pytest.mark.parametrize(
+    ("key", "epoch", "unset", "hostname", "frozen", "id_bytes", "weekdays"),
+    [
+        ("openmv-n6", 2000, utc(2015, 1, 1), "mpy-stm32", True, 12, (1, 7)),
+        ("openmv-ae3", 1970, utc(1970, 1, 1), "mpy-alif", True, 8, (0, 6)),
+        ("openmv-rt1062", 1970, utc(2013, 10, 14, 19, 53, 11), "openmvrt1060", True, 8, (0, 6)),
+        ("openmv-h7-plus", 2000, utc(2015, 1, 1), "mpy-openmv-4p", False, 12, (1, 7)),
+        ("arduino-giga", 2000, utc(2015, 1, 1), "mpy-giga-r1-wifi", False, 12, (1, 7)),
+        ("esp32-s3", 2000, utc(2000, 1, 1), "mpy-esp32s3", False, 6, (0, 6)),
+    ],
+)
+def test_facts(key, epoch, unset, hostname, frozen, id_bytes, weekdays):
+    row = model(key)
+    assert (row.epoch, row.unset_clock, row.default_hostname) == (epoch, unset, hostname)
+    assert ({"microdot", "jwt", "hmac"} <= set(row.frozen)) == frozen
+    assert (row.unique_id_bytes, row.rtc_weekday_range) == (id_bytes, weekdays)
+    assert row.rtc_kept_on_reset
+    assert not row.rtc_kept_on_power_loss
+
+
+def test_only_the_ae3_of_openmv_s_cameras_ignores_a_card():
+    cameras = [row for row in models() if row.key.startswith("openmv")]
+    assert [row.key for row in cameras if row.card_root is None] == ["openmv-ae3"]
+    assert not any(row.main_on_soft_reset for row in cameras)
+
+
+@pytest.mark.parametrize(
+    ("usb_id", "key", "mode"),
+    [
+        ((0x37C5, 0x1206), "openmv-n6", "run"),
+        ((0x37C5, 0x9206), "openmv-n6", "bootloader"),
+        ((0x37C5, 0x16E3), "openmv-ae3", "run"),
+        ((0x37C5, 0x1060), "openmv-rt1062", "run"),
+        ((0x15A2, 0x0073), "openmv-rt1062", "bootloader"),
+        ((0x1FC9, 0x0135), "openmv-rt1062", "recovery"),
+        ((0x2341, 0x055F), "arduino-nicla-vision", "run"),
+        ((0x2341, 0x005B), "arduino-portenta-h7", "unknown"),  # runs an Arduino sketch
+        ((0x303A, 0x4001), "esp32-s3", "run"),
+        ((0x1209, 0xABD1), None, "run"),  # some OpenMV camera with old firmware
+        ((0x0483, 0xDF11), None, "recovery"),  # any STM32 in ST's ROM loader
+        ((0x1A86, 0x55D3), None, "unknown"),  # a UART bridge may belong to anything
+        ((0x046D, 0xC52B), None, "unknown"),
+    ],
+)
+def test_what_a_usb_id_says(usb_id, key, mode):
+    row, seen = identify(*usb_id)
+    assert (row.key if row else None, seen) == (key, mode)
+
+
+def test_no_two_models_share_an_id_that_should_tell_them_apart():
+    own = [usb_id for row in models() for usb_id in (*row.run_ids, *row.bootloader_ids)]
+    assert len(own) == len(set(own))
+    assert len({row.key for row in models()}) == len(models()) == 13
+
+
+# --- serial numbers ----------------------------------------------------------------------------
+
+
+def test_st_s_short_form_as_measured():
+    assert serial_number_of(model("arduino-portenta-h7"), PORTENTA_ID) == {"346534563033"}
+    assert (
+        bootloader_serial_number_of(model("arduino-portenta-h7"), PORTENTA_ID)
+        == "0033001F3033510634323437"
+    )
+
+
+def test_a_carry_prints_a_third_digit_on_st_s_own_stack_and_none_on_tinyusb():
+    unique_id = bytes([0xFF, 0, 0xFF, 0, 0, 0, 6, 7, 0xFF, 9, 0xFF, 11])
+    assert serial_number_of(model("openmv-h7"), unique_id) == {"0B1FE091FE0706"}
+    assert serial_number_of(model("openmv-n6"), unique_id) == {
+        "0BFE09FE0706",
+        unique_id.hex(),
+    }
+
+
+def test_the_n6_is_recognised_under_old_and_new_firmware():
+    n6, unique_id = model("openmv-n6"), PORTENTA_ID
+    assert serial_number_matches(n6, unique_id, "346534563033")
+    assert serial_number_matches(n6, unique_id, unique_id.hex())
+    assert serial_number_matches(n6, unique_id, unique_id.hex().upper())
+    assert not serial_number_matches(n6, unique_id, "346534563034")
+
+
+def test_openmv_s_bootloader_shows_the_id_reversed():
+    number = bootloader_serial_number_of(model("openmv-n6"), PORTENTA_ID)
+    assert bytes.fromhex(number)[::-1] == PORTENTA_ID
+
+
+def test_the_last_digits_of_an_esp32_are_whatever_was_on_the_stack():
+    s3, mac = model("esp32-s3"), bytes.fromhex("aabbccddeeff")
+    assert serial_number_matches(s3, mac, "aabbccddeeff3f21")
+    assert not serial_number_matches(s3, mac, "aabbccddeefe0000")
+
+
+def test_a_bridge_s_number_says_nothing_of_the_board():
+    cam = model("esp32-cam")
+    assert serial_number_of(cam, bytes(6)) == frozenset()
+    assert serial_number_matches(cam, bytes(6), "0001")
+    assert not cam.identified_by_usb
+
+
+@given(st.sampled_from(models()), st.data())
+def test_every_form_of_a_board_s_own_number_matches(row, data):
+    unique_id = data.draw(st.binary(min_size=row.unique_id_bytes, max_size=row.unique_id_bytes))
+    for form in serial_number_of(row, unique_id):
+        assert serial_number_matches(row, unique_id, form)
+        assert serial_number_matches(row, unique_id, form.swapcase())
+
+
+@given(st.sampled_from(models()), st.binary(max_size=16))
+def test_an_id_of_another_length_is_no_id_of_the_model(row, unique_id):
+    if len(unique_id) != row.unique_id_bytes:
+        with pytest.raises(ValueError, match="unique_id"):
+            serial_number_of(row, unique_id)
+
+
+def test_an_unknown_model_is_a_key_error():
+    with pytest.raises(KeyError):
+        model("openmv-n7")
+
+
+def test_importing_it_is_cheap():
+    """A virtual board's process starts with it."""
+    code = "import sys, hil.boards.table; print({'pydantic', 'ruamel.yaml'} & sys.modules.keys())"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "set()"
