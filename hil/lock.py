@@ -1,0 +1,246 @@
+"""One holder per board, across processes and users of this computer.
+
+The lock is the kernel's: a process that dies, however it dies, has let go. The record beside it
+(who, since when, for what) is information for people and never decides anything.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import hashlib
+import json
+import os
+import re
+import socket
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .deadline import Deadline
+from .errors import BenchError
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+_POLL_S = 0.05  # flock() with a time limit can only be polled
+
+# holder() takes the lock for microseconds to see whether it is free; that is nobody to wait for.
+_GLIMPSE_S = 0.2
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a board, as far as is known.
+
+    :ivar pid: None: the lock is held, and the record is missing or its writer is gone
+    :ivar since: UTC, ISO 8601
+    """
+
+    pid: int | None = None
+    user: str = ""
+    host: str = ""
+    since: str = ""
+    purpose: str = ""
+
+    def __str__(self) -> str:
+        """``alice (pid 4711) since 2026-11-22 16:40:09 UTC for checks on porch``."""
+        if self.pid is None:
+            return "another process, which has left no record"
+        where = "" if self.host == socket.gethostname() else f" on {self.host}"
+        since = self.since.replace("T", " ").replace("+00:00", " UTC")
+        return f"{self.user} (pid {self.pid}{where}) since {since} for {self.purpose}"
+
+
+class HeldError(BenchError):
+    """Somebody else holds the board.
+
+    :ivar holder: who
+    """
+
+    def __init__(self, key: str, holder: Holder) -> None:
+        super().__init__(
+            f"{key} is held by {holder}",
+            hint="wait for it to end" + (f", or end process {holder.pid}" if holder.pid else ""),
+        )
+        self.holder = holder
+
+
+def lock_folder() -> Path:
+    """``$HIL_LOCKS``, else one folder that all users of this computer share.
+
+    Not below ``$TMPDIR``: two processes that disagree on it would both hold the board.
+    """
+    if named := os.environ.get("HIL_LOCKS"):
+        return Path(named)
+    shared = tempfile.gettempdir() if sys.platform == "win32" else "/tmp"  # noqa: S108
+    return Path(shared) / "hil-locks"
+
+
+@contextlib.contextmanager
+def hold(
+    key: str,
+    purpose: str,
+    deadline: Deadline,
+    *,
+    on_wait: Callable[[Holder], object] | None = None,
+    folder: Path | None = None,
+) -> Iterator[None]:
+    """Hold a board for the length of a ``with`` block; it may end in another thread.
+
+    :param key: the board's USB serial number, or its target's name where it has none
+    :param purpose: what for, in a few words, for whoever waits
+    :param on_wait: called once with the holder if there is one to wait for
+    :param folder: where the locks are; None: :func:`lock_folder`
+    :raises HeldError: it is still held at ``deadline``; the message names the holder
+    :raises BenchError: the folder cannot be used
+    """
+    from filelock import Timeout
+
+    folder = folder or lock_folder()
+    lock, record = _files(key, folder)
+    try:
+        _make(folder)
+        try:
+            lock.acquire(timeout=_GLIMPSE_S, poll_interval=_POLL_S)
+        except Timeout:
+            if on_wait:
+                on_wait(_read(record))
+            lock.acquire(timeout=deadline.remaining(), poll_interval=_POLL_S)
+    except Timeout:
+        raise HeldError(key, _read(record)) from None
+    except OSError as error:
+        raise _unusable(folder, error) from error
+    try:
+        _write(record, purpose)
+        yield
+    finally:
+        _clear(record)
+        lock.release()
+
+
+def holder(key: str, *, folder: Path | None = None) -> Holder | None:
+    """Who holds the board now; None: nobody does, whatever a record says.
+
+    :raises BenchError: the folder cannot be used
+    """
+    from filelock import Timeout
+
+    folder = folder or lock_folder()
+    if not folder.exists():
+        return None
+    lock, record = _files(key, folder)
+    if not Path(lock.lock_file).exists():
+        return None
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return _read(record)
+    except OSError as error:
+        raise _unusable(folder, error) from error
+    lock.release()
+    return None
+
+
+def _files(key: str, folder: Path) -> tuple[BaseFileLock, Path]:
+    from filelock import FileLock
+
+    key = key.lower()  # operating systems change the case of USB serial numbers
+    readable = re.sub(r"[^a-z0-9.-]+", "-", key, flags=re.ASCII).strip("-.")[:40]
+    stem = f"{readable}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+    # thread_local=False: a board is taken by one thread and given back by another.
+    lock = FileLock(folder / f"{stem}.lock", mode=0o666, thread_local=False)
+    return lock, folder / f"{stem}.json"
+
+
+def _make(folder: Path) -> None:
+    """As /tmp is: everybody may add files, and only their owner may remove them."""
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        return
+    folder.chmod(0o1777)
+
+
+def _write(record: Path, purpose: str) -> None:
+    """In place: in a shared folder nobody can replace the file that another user left."""
+    me = Holder(
+        pid=os.getpid(),
+        user=_user(),
+        host=socket.gethostname(),
+        since=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        purpose=purpose,
+    )
+    # A record that cannot be written costs a name in a message, and nothing else.
+    with contextlib.suppress(OSError):
+        _overwrite(record, json.dumps(asdict(me)).encode())
+
+
+def _clear(record: Path) -> None:
+    with contextlib.suppress(OSError):
+        _overwrite(record, b"")
+
+
+def _overwrite(record: Path, content: bytes) -> None:
+    flags = os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        # Without O_CREAT, which Linux refuses for other users' files (fs.protected_regular).
+        file = os.open(record, flags | os.O_TRUNC)
+    except FileNotFoundError:
+        file = os.open(record, flags | os.O_CREAT | os.O_EXCL, 0o666)
+        if hasattr(os, "fchmod"):
+            os.fchmod(file, 0o666)  # whatever the umask says
+    try:
+        os.write(file, content)
+    finally:
+        os.close(file)
+
+
+def _read(record: Path) -> Holder:
+    """The holder as the record has it, if it can be believed."""
+    try:
+        found = json.loads(record.read_bytes())
+        written = Holder(
+            pid=int(found["pid"]),
+            user=str(found["user"]),
+            host=str(found["host"]),
+            since=str(found["since"]),
+            purpose=str(found["purpose"]),
+        )
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return Holder()
+    if written.host == socket.gethostname() and not _alive(written.pid or 0):
+        return Holder()  # the record of a process that died; somebody else holds the lock now
+    return written
+
+
+def _alive(pid: int) -> bool:
+    if sys.platform == "win32":
+        return True  # there os.kill() would end the process
+    if pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True  # another user's
+    return True
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # no name for this user id, as in containers
+        return f"user {os.getuid()}" if hasattr(os, "getuid") else "unknown user"
+
+
+def _unusable(folder: Path, error: OSError) -> BenchError:
+    return BenchError(
+        f"the folder of the boards' locks cannot be used: {folder}: {error.strerror or error}",
+        hint="it must be writable for everybody who uses the bench; HIL_LOCKS names another one",
+    )
