@@ -1,0 +1,1 @@
+"""Who may come in: passwords, tokens, the signing secret, and the HTTP schemes that carry them."""
