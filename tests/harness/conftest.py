@@ -8,6 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The same examples in every run, and no time limit on one: these machines are slow at times.
+settings.register_profile("hil", derandomize=True, deadline=None, database=None)
+settings.load_profile("hil")
 
 
 @pytest.fixture(scope="session")

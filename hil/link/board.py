@@ -1,0 +1,274 @@
+"""The link to one board: its port for the whole life, its REPL on loan, its resets.
+
+Taking the REPL interrupts the application. :meth:`BoardLink.paused` puts it back to work after
+milliseconds, and proves it; a reset costs seconds.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+
+from hil.deadline import Deadline
+from hil.errors import BenchError, BoardError
+from hil.link.console import Console
+from hil.link.port import Port, PortGoneError
+from hil.link.repl import Repl
+
+#: The event loop keeps its tasks over a KeyboardInterrupt: tried on 1.29, and in asyncio/core.py.
+_RESUME = "import asyncio as _a\n_a.get_event_loop().run_forever()"
+RESET = "import machine\nmachine.reset()"
+#: A watchdog that nobody feeds, after its 1 s.
+STARVE_WATCHDOG = "import machine\nmachine.WDT(timeout=1000)\nwhile True: pass"
+#: A board that resets drops its USB port at once; one behind a UART bridge never does. Seconds.
+_GONE_S = 2.0
+#: Between two looks for the port of a resetting board, seconds. Plain polling: inotify would need
+#: a dependency, and does not exist for a COM port.
+_LOOK_S = 0.01
+#: A resumed application answers in milliseconds; over Wi-Fi, a lost packet is sent again after 1 s
+#: and 3 s. Seconds.
+_ANSWER_S = 5.0
+#: Putting the application back must happen even when the work has used up its deadline, seconds.
+_PUT_BACK_S = 5.0
+
+_IDENTIFY = """\
+import machine as _m, sys as _s, os as _o, time as _t
+_u=_o.uname() if hasattr(_o,'uname') else None
+_i=_s.implementation
+_h=_d=None
+try:
+ import network as _n
+ try:_h=_n.hostname()
+ except Exception:pass
+ _w=_n.WLAN(_n.STA_IF)
+ if _w.isconnected():_d=_w.ifconfig()[0]
+except Exception:pass
+_k=_u.machine if _u else getattr(_i,'_machine','')
+_r=_u.release if _u else '.'.join(str(x) for x in _i.version[:3])
+print(repr((_m.unique_id(),_k,_r,_t.gmtime(0)[0],_h,_d)))
+"""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What the board says of itself.
+
+    :ivar unique_id: ``machine.unique_id()``
+    :ivar machine: e.g. ``OPENMV_N6 with STM32N657X0``
+    :ivar release: MicroPython's version
+    :ivar epoch_year: the year that the board's clock counts from, 1970 or 2000
+    :ivar hostname: ``network.hostname()``; ``None`` where the board has no network
+    :ivar address: IPv4 address of its Wi-Fi; ``None`` while it has none
+    """
+
+    unique_id: bytes
+    machine: str
+    release: str
+    epoch_year: int
+    hostname: str | None
+    address: str | None
+
+
+class BoardLink:
+    """The serial link to a board. The port opens at the first use, or by :meth:`open`.
+
+    :param name: the target's name, for messages
+    :param device: the port's path or URL
+    :param console: gets what the board prints outside our commands
+    :param locate: finds the port again after a reset, when USB may have numbered it anew;
+        by default it is the same path
+    :ivar pauses: how often :meth:`paused` has interrupted the application
+    :ivar pause_failures: how often it took a reset to get the application back
+    """
+
+    def __init__(
+        self,
+        name: str,
+        device: str,
+        console: Console | None = None,
+        *,
+        locate: Callable[[Deadline], str] | None = None,
+        baudrate: int = 115200,
+    ) -> None:
+        self.name = name
+        self.device = device
+        self.console = console if console is not None else Console()
+        self.locate = locate or (lambda deadline: self.device)
+        self.baudrate = baudrate
+        self.pauses = 0
+        self.pause_failures = 0
+        self._lock = threading.RLock()
+        self._repl: Repl | None = None
+
+    # --- the port ---
+
+    def open(self, deadline: Deadline) -> Port:
+        """Open the port, or open it again where it has vanished. Interrupts nothing.
+
+        :returns: the port, for whoever must see the bytes; it changes with each hard reset
+        :raises BenchError: missing, not permitted, or held by another process
+        """
+        return self._opened(deadline).port
+
+    def _opened(self, deadline: Deadline) -> Repl:
+        with self._lock:
+            if self._repl is not None and self._repl.port.alive:
+                return self._repl
+            if self._repl is not None:  # reset or unplugged meanwhile
+                self._repl.port.close()
+                self._repl = None
+                return self._reopen(deadline)
+            return self._attach(Port(self.device, self.baudrate, target=self.name))
+
+    def _attach(self, port: Port) -> Repl:
+        self._repl = Repl(port, self.console.append)
+        self.console.start_line()
+        port.to_sink(self.console.append)
+        return self._repl
+
+    def _reopen(self, deadline: Deadline) -> Repl:
+        """Wait for the port to come back. A fresh port is refused for a moment: udev has yet to
+        give its permissions, ModemManager looks at it for about a second."""
+        never = threading.Event()
+        while True:
+            try:
+                self.device = self.locate(deadline)
+                return self._attach(Port(self.device, self.baudrate, target=self.name))
+            except (BenchError, BoardError) as error:
+                if deadline.expired:
+                    raise BoardError(
+                        f"the port did not come back: {error.message}",
+                        target=self.name,
+                        hint=error.hint,
+                    ) from None
+            never.wait(min(_LOOK_S, deadline.remaining()))
+
+    def close(self) -> None:
+        """Close the port; the board goes on with what it does."""
+        with self._lock:
+            if self._repl is not None:
+                self._repl.port.close()
+                self._repl = None
+
+    def __enter__(self) -> BoardLink:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # --- the REPL on loan ---
+
+    @contextlib.contextmanager
+    def repl(self, deadline: Deadline) -> Iterator[Repl]:
+        """The raw REPL. Interrupts the application and leaves the board at its friendly prompt.
+
+        :raises BoardError: no raw REPL in time
+        """
+        with self._lock:
+            repl = self._enter(deadline)
+            try:
+                yield repl
+            finally:
+                if repl.port.alive:
+                    repl.leave(Deadline.after(max(1.0, deadline.remaining())))
+
+    def _enter(self, deadline: Deadline) -> Repl:
+        repl = self._opened(deadline)
+        try:
+            repl.enter(deadline)
+        except PortGoneError:  # it reset by itself: once more on the new port
+            repl = self._opened(deadline)
+            repl.enter(deadline)
+        return repl
+
+    @contextlib.contextmanager
+    def paused(self, deadline: Deadline, answers: Callable[[Deadline], bool]) -> Iterator[Repl]:
+        """The raw REPL while the application stands still; afterwards it runs on.
+
+        An application that was not running (the board was at its prompt) is not started. One that
+        does not answer after the pause gets a hard reset. Putting it back may take up to 5 s more
+        than ``deadline``: it happens also when the work has failed or has used up its time.
+
+        :param answers: whether the application answers a request; it may wait up to its deadline
+        :raises BoardError: no raw REPL in time, or the application is not to be brought back
+        """
+        with self._lock:
+            repl = self._enter(deadline)
+            running = repl.interrupted
+            self.pauses += 1
+            try:
+                yield repl
+            finally:
+                end = Deadline.after(max(_PUT_BACK_S, deadline.remaining()))
+                if running:
+                    self._resume(repl, end, answers)
+                elif repl.port.alive:
+                    repl.leave(end)
+
+    def _resume(self, repl: Repl, deadline: Deadline, answers: Callable[[Deadline], bool]) -> None:
+        # At most a third of the time for the quick way: the reset needs the rest.
+        share = deadline.sooner(min(_ANSWER_S, deadline.remaining() / 3))
+        with contextlib.suppress(BoardError):
+            repl.start(_RESUME, share)
+            if answers(share):
+                return
+        self.pause_failures += 1
+        self.hard_reset(deadline)
+        if not answers(deadline):
+            raise BoardError(
+                "the application does not answer after a pause, nor after a hard reset",
+                target=self.name,
+                hint="its console tells more: 'hil console' or the run's artifacts",
+            )
+
+    # --- resets ---
+
+    def hard_reset(self, deadline: Deadline, by: str = RESET) -> None:
+        """``machine.reset()``; returns when the port is open again, before the board has booted.
+
+        The console goes on. What a board prints before its port is open again, a real one over USB
+        may throw away.
+
+        :param by: the code that ends in a hard reset: :data:`RESET` or :data:`STARVE_WATCHDOG`
+        :raises BoardError: no raw REPL to reset from, or the port did not come back
+        """
+        with self._lock:
+            repl = self._enter(deadline)
+            with contextlib.suppress(PortGoneError):
+                repl.start(by, deadline)
+            gone = repl.port.wait_gone(deadline.sooner(_GONE_S))
+            if gone:
+                repl.port.close()
+                self._repl = None
+                self._reopen(deadline)
+
+    def soft_reset(self, deadline: Deadline) -> None:
+        """A soft reset: ``boot.py`` runs, ``main.py`` does not. Ends at the friendly prompt."""
+        with self.repl(deadline) as repl:
+            repl.soft_reset(deadline)
+
+    def identify(self, deadline: Deadline) -> Identity:
+        """What the board says of itself. Interrupts the application, does not resume it."""
+        with self.repl(deadline) as repl:
+            return identify(repl, deadline)
+
+
+def identify(repl: Repl, deadline: Deadline) -> Identity:
+    """The same in a conversation that is open already."""
+    told = repl.exec(_IDENTIFY, deadline).decode(errors="replace").strip()
+    try:
+        unique_id, machine, release, epoch_year, hostname, address = ast.literal_eval(told)
+    except (ValueError, SyntaxError):
+        raise BoardError(
+            f"the board answered {told[:200]!r} instead of its identity", target=repl.port.target
+        ) from None
+    return Identity(bytes(unique_id), machine, release, epoch_year, hostname, address)

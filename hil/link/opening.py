@@ -1,0 +1,102 @@
+"""Opening a serial port, and saying why it cannot be opened: missing, forbidden, held by whom."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import warnings
+from pathlib import Path
+
+import serial
+
+from hil.errors import BenchError
+
+#: Ports behind an URL are read by pyserial, which can be told to stop only between two reads.
+READ_S = 0.2
+
+
+class _LocalSerial(serial.Serial):  # type: ignore[misc]
+    """pyserial throws away what came before the port was open: a booting board's first words."""
+
+    def _reset_input_buffer(self) -> None:
+        pass
+
+
+def open_serial(device: str, baudrate: int, target: str | None) -> serial.SerialBase:
+    """Open a device path or a pyserial URL, with an exclusive lock.
+
+    :raises BenchError: the port is missing, not permitted, or held by another process
+    """
+    opener = serial.serial_for_url if "://" in device else _LocalSerial
+    try:
+        with warnings.catch_warnings():
+            # pyserial 3.5's rfc2217 calls setDaemon(); it must not fail under `-W error`.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return opener(device, baudrate=baudrate, timeout=READ_S, exclusive=True)
+    except (OSError, ValueError) as error:  # SerialException is an OSError
+        raise _why_not(device, error, target) from None
+
+
+def _why_not(device: str, error: OSError | ValueError, target: str | None) -> BenchError:
+    if "://" in device:
+        return BenchError(
+            f"cannot open {device}: {error}", target=target, hint="is the serial server running?"
+        )
+    number = getattr(error, "errno", None)
+    if number == errno.ENOENT or not Path(device).exists():
+        return BenchError(
+            f"no port {device}",
+            target=target,
+            hint="is the board plugged in and powered? 'hil list' shows what is attached",
+        )
+    if number == errno.EACCES:
+        return BenchError(
+            f"no permission to open {device}",
+            target=target,
+            hint="add yourself to the port's group (dialout or uucp) and log in again",
+        )
+    if "exclusively lock" in str(error) or number in {errno.EBUSY, errno.EWOULDBLOCK}:
+        who = holders(device)
+        by = ", ".join(f"pid {pid} ({command})" for pid, command in who) or _holder_unseen()
+        return BenchError(
+            f"port {device} is held by {by}", target=target, hint="end it, or wait until it is done"
+        )
+    return BenchError(f"cannot open {device}: {error}", target=target)
+
+
+def _holder_unseen() -> str:
+    if Path("/proc/self/fd").exists():
+        return f"a process of another user, or this one (pid {os.getpid()})"
+    return "another program ('lsof' tells which)"
+
+
+def holders(device: str) -> list[tuple[int, str]]:
+    """Processes other than this one that have ``device`` open: (pid, command line).
+
+    From ``/proc``, so on Linux only, and only those that we may look into. A virtual board's
+    supervisor is the board, not a holder.
+    """
+    try:
+        wanted = Path(device).stat().st_rdev
+    except OSError:
+        return []
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        if process.name == str(os.getpid()):
+            continue
+        with contextlib.suppress(OSError):  # it ended, or is not ours to look into
+            if any(_is_device(fd, wanted) for fd in (process / "fd").iterdir()):
+                words = (process / "cmdline").read_text(errors="replace").replace("\0", " ").split()
+                command = " ".join(words)
+                if "hil.virtual.supervisor" not in command:
+                    found.append((int(process.name), command[:120]))
+    return found
+
+
+def _is_device(fd: Path, number: int) -> bool:
+    try:
+        # Only character devices: a stat of anything else on a dead network mount could hang.
+        return str(fd.readlink()).startswith("/dev/") and fd.stat().st_rdev == number
+    except OSError:
+        return False
