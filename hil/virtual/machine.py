@@ -1,0 +1,353 @@
+"""The board itself: power, resets, boot, and the way of bytes between host and MicroPython."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .events import Events
+from .plugs import Link, Plug
+from .process import Process
+from .storage import Storage
+from .stream import REPL_STARTS, Cooker
+
+_RAW_REPL = b"raw REPL; CTRL-B to exit\r\n"
+_FRIENDLY_REPL = b'Type "help()" for more information.\r\n'
+_PROMPT = b">>> "
+
+# After Ctrl-C, bytes wait until the REPL has the terminal: switching it to raw mode may flush what
+# comes too early. A program that survives Ctrl-C gets them after this time.
+_HOLD_S = 0.25
+_START_S = 10.0
+_INPUT_MAX = 4096
+_OUTPUT_KEPT = 2000
+
+
+class Machine:
+    """A powered or unpowered board in ``state``, which outlives its power.
+
+    :ivar phase: ``off``, ``reset`` (the port is away), ``boot`` (before the boot scripts),
+        ``run`` (boot.py or main.py), ``wait`` (after one of them), ``banner`` (the REPL starts),
+        ``repl``
+    :ivar plug: its USB plug while it has power and is not in reset
+    :ivar failure: why there is no MicroPython, if it does not start
+    """
+
+    def __init__(self, state: Path, board: dict[str, Any], events: Events) -> None:
+        self.state, self.board, self.events = state, board, events
+        self.phase = "off"
+        self.boots = self.soft_resets = 0
+        self.failure: str | None = None
+        self.on_started: Callable[[], None] = lambda: None
+        self.on_failed: Callable[[], None] = lambda: None
+        self.storage = Storage(state)
+        self.link = Link(board, events)
+        self.plug: Plug | None = None
+        self.process: Process | None = None
+        self._raw_mode = self._raw_execution = False
+        self._input = bytearray()
+        self._output_tail = b""
+        self._messages = b""
+        self._banner = b""
+        self._cooker = Cooker()
+        self._watchdog_s = 0.0
+        self._hold_until = 0.0
+
+    # Power and resets
+
+    def power_on(self) -> None:
+        if self.phase != "off":
+            return
+        self.storage.make_flash(self.board["flash_bytes"])
+        if not (self.board["rtc_kept_on_power_loss"] and self.storage.has_clock):
+            self.storage.set_clock(self.board["unset_clock"])
+        self._start("power", hard=True)
+
+    def power_off(self) -> None:
+        """At once, whatever happens on the board. What was written to flash stays."""
+        self._stop()
+        self.events.cancel("reset")
+        self.phase = "off"
+        self.storage.cut_after_writes(None)
+
+    def hard_reset(self, cause: str = "hard") -> None:
+        """The port goes away, and comes back after the board's reset time."""
+        self._stop()
+        self.phase = "reset"
+        if not self.board["rtc_kept_on_reset"]:
+            self.storage.set_clock(self.board["unset_clock"])
+        delay = float(self.board["latency"].get("reset_s", 0))
+        self.events.after("reset", delay, lambda: self._start(cause, hard=True))
+
+    def _soft_reset(self) -> None:
+        self._end_process()
+        self.link.set(None)
+        self.soft_resets += 1
+        self._to_host(b"MPY: soft reboot\r\n")
+        self._start("soft", hard=False)
+
+    def _start(self, cause: str, *, hard: bool) -> None:
+        if hard:
+            self.boots += 1
+            self._raw_mode = False
+            self._input.clear()
+            self._plug_in()
+        self.phase = "boot"
+        self._raw_execution = False
+        self._output_tail = self._messages = self._banner = b""
+        self._cooker = Cooker()
+        self._hold_until = self._watchdog_s = 0.0
+        self.events.cancel("watchdog")
+        (self.state / "start.json").write_text(json.dumps({"cause": cause, "hard": hard}))
+        self.process = Process(self.board["micropython"], self.state)
+        self.events.read(self.process.fd, self._on_console)
+        self.events.read(self.process.control, self._on_messages)
+        self.events.after("start", _START_S, lambda: self._fail(f"not up after {_START_S:.0f} s"))
+
+    def _stop(self) -> None:
+        self._end_process()
+        self.link.set(None)
+        self._unplug()
+        self.events.cancel("watchdog")
+
+    def _end_process(self) -> None:
+        if self.process is not None:
+            self._forget_process()
+            self.process.kill()
+            self.process = None
+
+    def _forget_process(self) -> None:
+        assert self.process is not None
+        self.events.cancel("start")
+        self.events.cancel("hold")
+        self.events.forget(self.process.fd)
+        self.events.forget(self.process.control)
+
+    def _fail(self, how: str) -> None:
+        """There is no MicroPython: keep why, with the last that it printed."""
+        said = self._output_tail.decode("utf-8", "replace").strip()
+        self.failure = f"MicroPython does not start ({how}); it printed: {said or 'nothing'}"
+        self._stop()
+        self.phase = "off"
+        self.on_failed()
+
+    def _plug_in(self) -> None:
+        self.plug = Plug(self.state, self.board)
+        self.events.read(self.plug.port.fd, self._on_host)
+
+    def _unplug(self) -> None:
+        if self.plug is not None:
+            self.events.forget(self.plug.port.fd)
+            self.plug.close()
+            self.plug = None
+
+    # Host to board
+
+    def _on_host(self) -> None:
+        assert self.plug is not None
+        if len(self._input) < _INPUT_MAX:
+            self._input += self.plug.port.read()
+        self._pump_input()
+
+    def _pump_input(self) -> None:
+        while self._input and self.process is not None and not self._holds():
+            at = self._input.find(b"\x03")
+            if at == 0:
+                self._on_messages()  # the script may have ended just now
+                if self.process is None or self._holds():
+                    return
+                if self.process.interrupt(surely_runs=self._raw_execution):
+                    self._hold_until = time.monotonic() + _HOLD_S
+                elif self.phase == "run" and self._repl_starts():
+                    continue  # it was too late for the scripts, and waits for the prompt
+                else:
+                    self._write_console(b"\x03")
+                del self._input[:1]
+                continue
+            chunk = bytes(self._input[:at] if at > 0 else self._input)
+            if self._raw_mode and b"\x04" in chunk:
+                self._raw_execution = True  # until the board prints the second end mark
+            sent = self._write_console(chunk)
+            del self._input[:sent]
+            if sent < len(chunk):
+                if at > 0 and self.process.interruptible():
+                    # The program does not read. Ctrl-C gets through all the same, as it does in
+                    # a camera's USB interrupt.
+                    del self._input[: len(chunk) - sent]
+                    continue
+                self.events.after("hold", 0.001, self._pump_input)
+                return
+        self._take_from_host(len(self._input) < _INPUT_MAX)
+
+    def _repl_starts(self) -> bool:
+        while self._console_has_more():
+            pass
+        return self.phase != "run"
+
+    def _take_from_host(self, wanted: bool) -> None:
+        if self.plug is not None:
+            self.events.want_read(self.plug.port.fd, wanted)
+
+    def _holds(self) -> bool:
+        """Whether input has to wait: until there is a REPL or a program to take it."""
+        assert self.process is not None
+        if self.phase in ("boot", "wait", "banner"):
+            return True
+        if self._hold_until:
+            if not self.process.reads() and time.monotonic() < self._hold_until:
+                self.events.after("hold", 0.0005, self._pump_input)
+                return True
+            self._hold_until = 0.0
+        return False
+
+    def _write_console(self, data: bytes) -> int:
+        assert self.process is not None
+        try:
+            return os.write(self.process.fd, data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            return len(data)  # the MicroPython has just ended
+
+    # Board to host
+
+    def _on_console(self) -> None:
+        if self.plug is not None and not self.plug.port.accepts:
+            self._flush_port()
+            return
+        if self._read_console():
+            self._flush_port()
+        else:
+            self._on_messages()  # what it told last comes first
+            if self.process is not None:
+                self._process_ended()
+
+    def _read_console(self) -> bool:
+        """Pass on what was printed. False: the MicroPython has ended."""
+        assert self.process is not None
+        try:
+            data = os.read(self.process.fd, 65536)
+        except BlockingIOError:
+            return True
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            return False
+        if not data:
+            return False
+        for part in self._cooker.feed(data):
+            if isinstance(part, str):
+                if part == REPL_STARTS:
+                    self._on_messages()  # those of the scripts, which came before
+                    self.phase = "banner"
+            elif self.phase == "banner":
+                self._on_banner(part)
+            else:
+                self._to_host(part)
+        return True
+
+    def _on_banner(self, data: bytes) -> None:
+        """The REPL always starts friendly. After a soft reset in raw mode it goes on in raw mode
+        without a banner, as a camera does."""
+        assert self.process is not None
+        self._banner += data
+        if self._raw_mode:
+            if _PROMPT in self._banner:
+                self._banner = b""
+                self._write_console(b"\x01")
+            at = self._banner.find(_RAW_REPL + b">")
+            if at < 0:
+                return
+            banner = self._banner[at:]
+        elif _PROMPT in self._banner:
+            machine = self.board["machine"].encode()
+            first, separator, rest = self._banner.partition(b"\r\n" + _FRIENDLY_REPL)
+            banner = first.partition(b"; ")[0] + b"; " + machine + separator + rest
+        else:
+            return
+        self._banner = b""
+        self.phase = "repl"
+        self._to_host(banner)
+        self._pump_input()
+
+    def _to_host(self, data: bytes) -> None:
+        tail = self._output_tail + data
+        raw, friendly = tail.rfind(_RAW_REPL), tail.rfind(_FRIENDLY_REPL)
+        if raw != friendly:  # not both absent
+            self._raw_mode = raw > friendly
+        if b"\x04>" in data:
+            self._raw_execution = False
+        self._output_tail = tail[-_OUTPUT_KEPT:] if self.phase == "boot" else tail[-64:]
+        if self.plug is not None:
+            self.plug.port.write(data)
+
+    def _flush_port(self) -> None:
+        """Hold the MicroPython back while the host does not take what it printed."""
+        if self.plug is None or self.process is None:
+            return
+        self.plug.port.flush()
+        self.events.want_read(self.process.fd, self.plug.port.accepts)
+        if not self.plug.port.accepts:
+            self.events.after("flush", 0.002, self._flush_port)
+
+    # What the MicroPython tells
+
+    def _on_messages(self) -> None:
+        assert self.process is not None
+        try:
+            data = os.read(self.process.control, 65536)
+        except BlockingIOError:
+            return
+        if not data:
+            self.events.forget(self.process.control)
+            return
+        *lines, self._messages = (self._messages + data).split(b"\n")
+        for line in lines:
+            self._on_message(*line.decode().split(" "))
+
+    def _on_message(self, what: str, value: str = "") -> None:
+        if what in ("reset", "soft", "cut"):
+            while self.process is not None and self._console_has_more():
+                pass  # what was printed before it
+        if what == "up":
+            self.events.cancel("start")
+            self.failure = None
+            self.on_started()
+        elif what == "run":
+            self.phase = "run"
+            self.events.after("hold", 0, self._pump_input)
+        elif what == "done":
+            self.phase = "wait"
+        elif what == "reset":
+            self.hard_reset()
+        elif what == "soft":
+            self._soft_reset()
+        elif what == "cut":
+            self.power_off()
+        elif what == "link":
+            self.link.set(value or None)
+        elif what == "wdt":
+            self._watchdog_s = int(value) / 1000
+        if what in ("wdt", "feed") and self._watchdog_s:
+            self.events.after("watchdog", self._watchdog_s, lambda: self.hard_reset("wdt"))
+
+    def _console_has_more(self) -> bool:
+        assert self.process is not None
+        return self.events.readable(self.process.fd) and self._read_console()
+
+    def _process_ended(self) -> None:
+        assert self.process is not None
+        self._forget_process()
+        code = self.process.reap()
+        self.process = None
+        if self.phase == "boot":
+            self._fail(f"it ended with {code}")
+        else:
+            self._soft_reset()

@@ -1,0 +1,53 @@
+"""What a board keeps without power: its flash, and on some models its clock."""
+
+from __future__ import annotations
+
+import json
+import struct
+import time
+from pathlib import Path
+
+_NS = 1_000_000_000
+
+
+class Storage:
+    """The files ``flash.img``, ``writes.bin`` and ``rtc.json`` of a board, which its MicroPython
+    has open while it runs: see ``bsp/_flash.py`` and ``bsp/_clock.py``."""
+
+    def __init__(self, state: Path) -> None:
+        self._image = state / "flash.img"
+        self._counters = state / "writes.bin"
+        self._clock = state / "rtc.json"
+
+    def make_flash(self, size: int) -> None:
+        """An empty flash of ``size`` bytes unless there is one; the board makes its file system."""
+        if not self._image.exists():
+            with self._image.open("wb") as file:
+                file.truncate(size)
+        if not self._counters.exists():
+            self._counters.write_bytes(struct.pack("<qq", -1, 0))
+
+    def cut_after_writes(self, count: int | None) -> None:
+        """Let the power go right after the ``count``-th block write from now; None: do not."""
+        if self._counters.exists():
+            with self._counters.open("r+b") as file:
+                file.write(struct.pack("<q", -1 if count is None else count))
+
+    def block_writes(self) -> int:
+        """Block writes since the flash was made."""
+        done: int = struct.unpack("<qq", self._counters.read_bytes())[1]
+        return done
+
+    @property
+    def has_clock(self) -> bool:
+        return self._clock.exists()
+
+    def set_clock(self, unix: float) -> None:
+        """Unix seconds. A running MicroPython takes it at its next reset."""
+        day = int(unix // 86400)
+        record = {
+            "offset_ns": int(unix * _NS) - time.time_ns(),
+            "weekday": (day + 3) % 7 + 1,  # 1970-01-01 was a Thursday; Monday is 1
+            "weekday_day": day,
+        }
+        self._clock.write_text(json.dumps(record))

@@ -1,0 +1,197 @@
+"""One process per virtual board: ``python -m hil.virtual.supervisor --state DIR``.
+
+``DIR/board.json`` says what the board is (:mod:`hil.virtual.board` writes it). Prints one line of
+JSON when the board is up and its port is there, or why it is not. Ends, with everything that
+belongs to it, when its standard input does: when its parent dies.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+from hil.errors import HilError
+
+from . import control
+from .events import Events
+from .machine import Machine
+from .network import claim_address
+
+
+class Supervisor:
+    """The board, its control socket, and the standard streams."""
+
+    def __init__(self, state: Path) -> None:
+        self.state = state
+        self.events = Events()
+        self.board: dict[str, Any] = json.loads((state / "board.json").read_bytes())
+        self._claim, address, http_port = claim_address(f"{self.board['name']} {state}")
+        self.board |= {"address": address, "http_port": http_port}
+        self._save("board.json", self.board)
+        if not (state / "network.json").exists():
+            self._save("network.json", {"routes": {}, "wifi": True})
+        self._save("network.json", self._network() | {"listen": {"80": [address, http_port]}})
+        self.machine = Machine(state, self.board, self.events)
+        self.machine.on_started = self._report
+        self.machine.on_failed = self._report
+        self._reported = False
+
+    def run(self, *, detached: bool) -> int:
+        """Until the parent dies, SIGTERM, or the control operation ``shutdown``."""
+        server, path = control.listen(self.state)
+        wake_read, wake_write = os.pipe()
+        os.set_blocking(wake_write, False)
+        signal.set_wakeup_fd(wake_write)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
+        self.events.read(wake_read, self._stop)
+        self.events.read(server.fileno(), lambda: self._on_control(server))
+        if not detached:
+            self.events.read(0, self._on_stdin)
+        try:
+            self.machine.power_on()
+            self.events.run()
+        finally:
+            self.machine.power_off()
+            control.unlisten(self.state, path)
+        return 0 if self.machine.failure is None else 1
+
+    def _stop(self) -> None:
+        self.events.stopped = True
+
+    def _on_stdin(self) -> None:
+        if not os.read(0, 4096):
+            self._stop()
+
+    def _report(self) -> None:
+        if self._reported:
+            return
+        self._reported = True
+        print(json.dumps(self.status()), flush=True)  # noqa: T201  the parent reads it
+        if self.machine.failure is not None:
+            self._stop()
+
+    def _on_control(self, server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection:
+            # The bench sends its line at once; nobody else has access.
+            connection.settimeout(1.0)
+            try:
+                request = connection.makefile("rb").readline()
+                answer = self._answer(request)
+                connection.sendall(json.dumps(answer).encode() + b"\n")
+            except OSError:
+                return  # the asker went away
+
+    def _answer(self, line: bytes) -> dict[str, Any]:
+        try:
+            request = json.loads(line)
+            operation = getattr(self, f"op_{request.pop('op')}", None)
+            if operation is None:
+                names = sorted(name[3:] for name in dir(self) if name.startswith("op_"))
+                return {"error": f"no such operation; there are {', '.join(names)}"}
+            return {"result": operation(**request)}
+        except (ValueError, TypeError, KeyError, AttributeError, OSError, HilError) as error:
+            return {"error": f"{type(error).__name__}: {error}"}
+
+    def _network(self) -> dict[str, Any]:
+        read: dict[str, Any] = json.loads((self.state / "network.json").read_bytes())
+        return read
+
+    def _save(self, name: str, value: dict[str, Any]) -> None:
+        # The board reads these files at any moment: they change at once or not at all.
+        temporary = self.state / f".{name}.new"
+        temporary.write_text(json.dumps(value))
+        temporary.replace(self.state / name)
+
+    # Control operations
+
+    def status(self) -> dict[str, Any]:
+        machine = self.machine
+        return {
+            "name": self.board["name"],
+            "model": self.board["model"],
+            "power": "off" if machine.phase == "off" else "on",
+            "phase": machine.phase,
+            "boots": machine.boots,
+            "soft_resets": machine.soft_resets,
+            "block_writes": machine.storage.block_writes(),
+            "device": machine.plug.port.device if machine.plug else None,
+            "address": self.board["address"],
+            "http_port": self.board["http_port"],
+            "hostname": machine.link.hostname,
+            "mdns_error": machine.link.error,
+            "wifi": self._network()["wifi"],
+            "routes": self._network()["routes"],
+            "failure": machine.failure,
+            "supervisor_pid": os.getpid(),
+            "micropython_pid": machine.process.pid if machine.process else None,
+        }
+
+    op_status = status
+
+    def op_power_off(self) -> None:
+        self.machine.power_off()
+
+    op_power_cut = op_power_off
+
+    def op_power_on(self) -> None:
+        self.machine.power_on()
+
+    def op_hard_reset(self) -> None:
+        """As the board's reset button."""
+        if self.machine.phase != "off":
+            self.machine.hard_reset()
+
+    def op_cut_after_writes(self, n: int | None) -> None:
+        self.machine.storage.cut_after_writes(n)
+
+    def op_set_rtc(self, unix: float) -> None:
+        self.machine.storage.set_clock(unix)
+
+    def op_wifi(self, on: bool) -> None:
+        self._save("network.json", self._network() | {"wifi": on})
+
+    def op_route(self, destination: str, to: list[Any] | None) -> None:
+        """``destination`` is ``HOST:PORT`` or ``*:PORT``; ``to`` is ``[HOST, PORT]``, None ends it.
+
+        The host of ``to`` is an address: the board resolves no names.
+        """
+        network = self._network()
+        network["routes"].pop(destination, None)
+        if to is not None:
+            host, port = to
+            network["routes"][destination] = [str(host), int(port)]
+        self._save("network.json", network)
+
+    def op_shutdown(self) -> None:
+        self._stop()
+
+
+def supervise(state: Path, *, detached: bool = False) -> int:
+    """Be the supervisor of the board in ``state``. Returns the exit code."""
+    try:
+        supervisor = Supervisor(state.resolve())
+    except (OSError, ValueError, KeyError, HilError) as error:
+        print(json.dumps({"failure": f"{error}"}), flush=True)  # noqa: T201
+        return 1
+    return supervisor.run(detached=detached)
+
+
+def main() -> int:
+    import argparse  # 13 ms that a bench spares its boards
+
+    parser = argparse.ArgumentParser(prog="python -m hil.virtual.supervisor", description=__doc__)
+    parser.add_argument("--state", type=Path, required=True, help="directory with board.json")
+    parser.add_argument("--detach", action="store_true", help="outlive the parent process")
+    options = parser.parse_args()
+    return supervise(options.state, detached=options.detach)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

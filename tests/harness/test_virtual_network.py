@@ -1,0 +1,146 @@
+"""A virtual board on the network: its address, its name on mDNS, its server on port 80."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from mpremote.transport_serial import SerialTransport
+from zeroconf import AddressResolverIPv4, Zeroconf
+
+from hil.deadline import Deadline
+from hil.errors import BenchError
+from hil.virtual.board import VirtualBoard
+
+SERVE = """
+from microdot import Microdot
+app = Microdot()
+@app.get('/')
+async def index(request):
+    return 'from the board'
+print('serving')
+app.run(host='0.0.0.0', port=80)
+"""
+
+
+@pytest.fixture(scope="module")
+def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VirtualBoard]:
+    folder = tmp_path_factory.mktemp("network")
+    with VirtualBoard.start("network", state=folder / "state", bus=folder / "bus") as board:
+        yield board
+
+
+@pytest.fixture
+def repl(board: VirtualBoard) -> Iterator[SerialTransport]:
+    transport = SerialTransport(board.device)
+    transport.enter_raw_repl(soft_reset=True)
+    transport.exec("import network\nwlan = network.WLAN(network.WLAN.IF_STA)")
+    yield transport
+    transport.close()
+
+
+def resolve(name: str, milliseconds: int) -> list[str]:
+    zeroconf = Zeroconf(interfaces=["127.0.0.1"])
+    try:
+        resolver = AddressResolverIPv4(f"{name}.local.")
+        resolver.request(zeroconf, milliseconds)
+        return resolver.parsed_addresses()
+    finally:
+        zeroconf.close()
+
+
+def test_the_interface_comes_up_with_the_boards_address(
+    board: VirtualBoard, repl: SerialTransport
+) -> None:
+    assert repl.exec("print(wlan.isconnected(), wlan.ifconfig()[0])") == b"False 0.0.0.0\r\n"
+    repl.exec("wlan.active(True); wlan.connect('ssid', 'key')")
+    expected = f"True {board.address} ('{board.address}', '255.0.0.0')\r\n"
+    said = repl.exec("print(wlan.isconnected(), wlan.ifconfig()[0], wlan.ipconfig('addr4'))")
+    assert said.decode() == expected
+
+
+def test_an_inactive_interface_does_not_connect(repl: SerialTransport) -> None:
+    code = "try:\n wlan.connect('a', 'b')\nexcept OSError:\n print('refused')"
+    assert repl.exec(code) == b"refused\r\n"
+
+
+def test_without_wifi_it_never_connects(board: VirtualBoard, repl: SerialTransport) -> None:
+    board.control("wifi", on=False)
+    try:
+        repl.exec("wlan.active(True); wlan.connect('ssid', 'key')")
+        assert repl.exec("print(wlan.isconnected(), wlan.ifconfig()[0])") == b"False 0.0.0.0\r\n"
+    finally:
+        board.control("wifi", on=True)
+    assert repl.exec("print(wlan.isconnected())") == b"True\r\n"
+
+
+def test_a_host_name_has_at_most_32_characters(repl: SerialTransport) -> None:
+    repl.exec("network.hostname('a' * 32)")
+    assert repl.exec("print(network.hostname())") == b"a" * 32 + b"\r\n"
+    code = "try:\n network.hostname('a' * 33)\nexcept ValueError:\n print('refused')"
+    assert repl.exec(code) == b"refused\r\n"
+
+
+def test_the_name_resolves_on_mdns_while_the_link_is_up(
+    board: VirtualBoard, repl: SerialTransport
+) -> None:
+    name = f"cam-{board.address.replace('.', '-')}"  # no other test run has it
+    assert resolve(name, 100) == []
+    repl.exec(f"network.hostname('{name}'); wlan.active(True); wlan.connect('ssid', 'key')")
+    assert resolve(name.upper(), 3000) == [board.address]
+    assert board.control("status")["hostname"] == name
+    repl.exec("wlan.active(False)")
+    assert board.control("status")["hostname"] is None
+    assert resolve(name, 100) == []
+
+
+def test_a_reset_takes_the_name_away(board: VirtualBoard, repl: SerialTransport) -> None:
+    repl.exec("wlan.active(True); wlan.connect('ssid', 'key')")
+    assert board.control("status")["hostname"] == "mpy-stm32"
+    repl.enter_raw_repl(soft_reset=True)
+    assert board.control("status")["hostname"] is None
+
+
+def test_the_host_reaches_port_80(board: VirtualBoard, repl: SerialTransport) -> None:
+    repl.exec_raw_no_follow(SERVE)
+    repl.read_until(1, b"serving\r\n", timeout=10)
+    deadline = Deadline.after(5)
+    while True:
+        try:
+            answer = httpx.get(board.url, timeout=5)
+            break
+        except httpx.ConnectError:
+            assert not deadline.expired
+            time.sleep(0.01)
+    assert (answer.status_code, answer.text) == (200, "from the board")
+    # What the harness does to a serving board: interrupt, work, resume, ask.
+    repl.serial.write(b"\x03")
+    repl.follow(timeout=5)
+    assert repl.exec("print(1 + 1)") == b"2\r\n"
+    repl.exec_raw_no_follow("import asyncio; asyncio.get_event_loop().run_forever()")
+    assert httpx.get(board.url, timeout=5).text == "from the board"
+    repl.serial.write(b"\x03")
+    repl.follow(timeout=5)
+
+
+def test_nothing_listens_where_nothing_serves(board: VirtualBoard, repl: SerialTransport) -> None:
+    with socket.socket() as connection, pytest.raises(ConnectionRefusedError):
+        connection.connect((board.address, board.http_port))
+
+
+def test_a_name_goes_where_the_route_says(board: VirtualBoard, repl: SerialTransport) -> None:
+    board.control("route", destination="api.example:443", to=["127.0.0.1", 4443])
+    repl.exec("import socket")
+    said = repl.exec("print(bytes(socket.getaddrinfo('api.example', 443)[0][-1])[2:8])")
+    assert said.decode().strip() == repr((4443).to_bytes(2, "big") + bytes([127, 0, 0, 1]))
+    board.control("route", destination="api.example:443", to=None)
+    code = "try:\n socket.getaddrinfo('api.example', 443)\nexcept OSError as e:\n print(e.errno)"
+    assert repl.exec(code) == b"-2\r\n"
+
+
+def test_a_route_that_makes_no_sense_is_refused(board: VirtualBoard) -> None:
+    with pytest.raises(BenchError, match="route"):
+        board.control("route", destination="a:1", to=["only a host"])
