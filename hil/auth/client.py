@@ -1,0 +1,266 @@
+"""The documented routes as a well-behaved client uses them, and the same requests as raw bytes.
+
+``login``, ``ack`` and ``admin`` go through httpx, one connection a request, as microdot serves
+them. ``compose_*`` build the bytes of the same requests, with one thing changed: what the checks
+send through :class:`hil.auth.raw.RawClient`.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from ..deadline import Deadline
+from ..errors import BoardError, Finding
+from ..secrets import SecretStr
+from .raw import Header, RawClient, Request, request
+
+if TYPE_CHECKING:
+    import httpx
+
+    from .profile import Profile
+
+# How long to wait before asking again whether the application answers, seconds. Nothing announces
+# that: a refused connection is all there is to see. An embedded board boots in about 300 ms.
+_ASK_AGAIN_S = 0.01
+
+JSON = "application/json"
+UNSET: Any = object()
+"""Leave it out; None is a value that can be sent."""
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """A user name and its password."""
+
+    user: str
+    password: SecretStr
+
+    def with_password(self, password: SecretStr) -> Credentials:
+        return replace(self, password=password)
+
+    @property
+    def basic(self) -> SecretStr:
+        """Base64 of ``user:password`` (RFC 7617 section 2)."""
+        return basic(self.user, self.password)
+
+
+def basic(user: str | bytes, password: str | bytes) -> SecretStr:
+    """The credentials of an ``Authorization: Basic`` field."""
+    parts = [part.encode() if isinstance(part, str) else part for part in (user, password)]
+    return SecretStr(base64.b64encode(b":".join(parts)).decode("ascii"))
+
+
+class Api:
+    """One target's routes.
+
+    :param base_url: ``http://ADDRESS:PORT``
+    :param timeout: seconds for one request
+    :ivar credentials: what ``login`` and ``admin`` use unless told otherwise; may be replaced
+    """
+
+    def __init__(
+        self, base_url: str, profile: Profile, credentials: Credentials, timeout: float = 10.0
+    ) -> None:
+        self.base_url = base_url.rstrip("/")
+        self.profile = profile
+        self.credentials = credentials
+        self.timeout = timeout
+        self._host = urlsplit(self.base_url).netloc
+        self._client: httpx.Client | None = None
+
+    def __repr__(self) -> str:
+        return f"Api({self.base_url})"
+
+    # -- as a client would -------------------------------------------------------------------
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """One request on a connection of its own. ``options`` are httpx's.
+
+        :raises httpx.TransportError: no sound answer came
+        """
+        import httpx
+
+        if self._client is None:
+            # A bench's HTTP_PROXY must not stand between it and its boards.
+            verify = self.base_url.startswith("https:")
+            self._client = httpx.Client(
+                transport=httpx.HTTPTransport(
+                    verify=verify, limits=httpx.Limits(max_keepalive_connections=0)
+                ),
+                timeout=self.timeout,
+                trust_env=False,
+            )
+        return self._client.request(method, self.base_url + path, **options)
+
+    def login(self, *, user: Any = UNSET, password: Any = UNSET) -> httpx.Response:
+        """Trade the password for a token."""
+        login = self.profile.login
+        return self.request(login.method, login.path, json=self._fields(user, password))
+
+    def token(self) -> SecretStr:
+        """A fresh token.
+
+        :raises Finding: the target gives none for the right password
+        """
+        response = self.login()
+        field = self.profile.login.token_field
+        try:
+            token = response.json()[field] if response.status_code == 200 else None
+        except (ValueError, KeyError, TypeError):
+            token = None
+        if not isinstance(token, str):
+            raise Finding(
+                f"promised: the right password gets a token\n"
+                f"got: {response.status_code} and no text in the field {field!r}"
+            )
+        return SecretStr(token)
+
+    def ack(
+        self, token: str | None = None, *, json: Any = UNSET, headers: Any = None
+    ) -> httpx.Response:
+        """Use a token; None: a fresh one."""
+        ack = self.profile.ack
+        bearer = self.token() if token is None else token
+        return self.request(
+            ack.method,
+            ack.path,
+            json=ack.body if json is UNSET else json,
+            headers={"Authorization": f"Bearer {bearer}", **(headers or {})},
+        )
+
+    def admin(self, credentials: Credentials | None = None) -> httpx.Response:
+        """Use Basic credentials; None: the right ones."""
+        admin = self.profile.admin
+        sent = credentials or self.credentials
+        auth = (sent.user.encode(), sent.password.encode())
+        return self.request(admin.method, admin.path, auth=auth)
+
+    def alive(self, deadline: Deadline) -> bool:
+        """True as soon as the application answers: any status that is not 5xx. False: too late."""
+        parts = urlsplit(self.base_url)
+        probe = self.compose_admin()
+        while not deadline.expired:
+            client = RawClient(
+                parts.hostname or "", parts.port or 80, max(0.05, deadline.sooner(2.0).remaining())
+            )
+            answer = client.send(probe)
+            if answer.status is not None and answer.status < 500:
+                return True
+            time.sleep(min(_ASK_AGAIN_S, deadline.remaining()))
+        return False
+
+    def wait_alive(self, deadline: Deadline) -> None:
+        """:raises BoardError: the application does not answer in time"""
+        if not self.alive(deadline):
+            raise BoardError(f"no answer at {self.base_url} within the time for a boot")
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    # -- the same requests as bytes ------------------------------------------------------------
+
+    def compose(
+        self, method: str, target: str, headers: Iterable[Header] = (), body: bytes = b""
+    ) -> Request:
+        """Any request to this target."""
+        return request(
+            method,
+            target,
+            headers,
+            body,
+            host=self._host,
+            hidden=self.profile.hidden_fields,
+            secrets=(self.credentials.password,),
+        )
+
+    def compose_login(
+        self,
+        *,
+        user: Any = UNSET,
+        password: Any = UNSET,
+        body: Any = UNSET,
+        content_type: str | None = JSON,
+        method: str | None = None,
+        target: str | None = None,
+        headers: Iterable[Header] = (),
+    ) -> Request:
+        """A login, sound but for what is given.
+
+        :param user: another JSON value; likewise ``password``; ``...`` leaves the field out
+        :param body: bytes as they are, or a JSON value
+        :param content_type: None: none
+        """
+        login = self.profile.login
+        data = self._fields(user, password) if body is UNSET else body
+        return self.compose(
+            method or login.method, target or login.path, *_sent(data, content_type, headers)
+        )
+
+    def compose_ack(
+        self,
+        authorization: str | bytes | None = None,
+        *,
+        token: str | None = None,
+        body: Any = UNSET,
+        content_type: str | None = JSON,
+        method: str | None = None,
+        target: str | None = None,
+        headers: Iterable[Header] = (),
+    ) -> Request:
+        """An ack, sound but for what is given; with neither argument without credentials.
+
+        :param authorization: the whole value of the field
+        :param token: short for ``Bearer TOKEN``
+        """
+        ack = self.profile.ack
+        if token is not None:
+            authorization = f"Bearer {token}"
+        fields = [] if authorization is None else [("Authorization", authorization)]
+        data = ack.body if body is UNSET else body
+        return self.compose(
+            method or ack.method,
+            target or ack.path,
+            *_sent(data, content_type, [*fields, *headers]),
+        )
+
+    def compose_admin(
+        self,
+        authorization: str | bytes | None = None,
+        *,
+        method: str | None = None,
+        headers: Iterable[Header] = (),
+    ) -> Request:
+        """A visit to the admin route; ``authorization`` is the whole value of the field."""
+        admin = self.profile.admin
+        fields: list[Header] = []
+        if authorization is not None:
+            fields.append(("Authorization", authorization))
+        return self.compose(method or admin.method, admin.path, [*fields, *headers])
+
+    def _fields(self, user: Any, password: Any) -> dict[str, Any]:
+        login = self.profile.login
+        fields = {
+            login.user_field: self.credentials.user if user is UNSET else user,
+            login.password_field: self.credentials.password if password is UNSET else password,
+        }
+        return {name: value for name, value in fields.items() if value is not ...}
+
+
+def _sent(
+    data: Any, content_type: str | None, headers: Iterable[Header]
+) -> tuple[list[Header], bytes]:
+    """Header fields and body."""
+    fields: list[Header] = list(headers)
+    if content_type is not None:
+        fields.append(("Content-Type", content_type))
+    # In UTF-8 as it is: the escapes of JSON are what one check is about.
+    body = data if isinstance(data, bytes) else json.dumps(data, ensure_ascii=False).encode()
+    return fields, body

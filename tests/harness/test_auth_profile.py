@@ -1,0 +1,100 @@
+"""Profiles: read with types, refused with FILE:LINE:COLUMN."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from hil.auth.profile import PACKAGED, load_profile
+from hil.errors import ConfigError
+
+CAMERA = (PACKAGED / "camera.yaml").read_text()
+
+
+def test_the_camera_profile_says_what_the_document_promises() -> None:
+    camera = load_profile("camera")
+    assert (camera.name, camera.user) == ("camera", "owner")
+    assert (camera.login.method, camera.login.path) == ("POST", "/api/login")
+    assert (camera.login.user_field, camera.login.password_field) == ("user", "pass")
+    assert (camera.ack.path, camera.ack.answer) == ("/api/ack", {"ok": True, "user": "owner"})
+    assert (camera.ack.missing_status, camera.ack.missing_text) == (400, "missing count")
+    assert (camera.admin.realm, camera.admin.answer) == ("Backyard cam admin", "hi owner")
+    assert (camera.token.lifetime_s, camera.token.claims) == (3600, {"sub": "owner"})
+    assert (camera.files.secret, camera.secret_bytes) == ("secret.bin", 32)
+    assert camera.wrong_password == {401, 429}
+    assert camera.unauthorized == {401}
+
+
+def test_a_profile_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError):
+        load_profile("camera").user = "other"  # type: ignore[misc]
+
+
+def test_a_profile_beside_ones_own_tests(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(CAMERA.replace("hi owner", "welcome").replace("user: owner", "user: 007", 1))
+    mine = load_profile(path)
+    assert (mine.name, mine.admin.answer, mine.user) == ("mine", "welcome", "007")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "told"),
+    [
+        ("lifetime_s: 3600", "lifetime_s: an hour", "  lifetime_s: an hour", "'lifetime_s': "),
+        ("lifetime_s: 3600", "lifetime: 3600", "  lifetime: 3600", "did you mean 'lifetime_s'?"),
+        ("  realm: Backyard cam admin\n", "", "admin:", "'realm' is missing"),
+        ('\'{"count": 1}\'', "'{count: 1}'", "  body: '{count: 1}'", "'body': is not JSON"),
+        ("path: /admin", "path: admin", "  path: admin", "'path': "),
+        ("secret_bytes: 32", "secret_bytes: 0", "secret_bytes: 0", "'secret_bytes': "),
+        ("known: []", "konwn: []", "konwn: []", "did you mean 'known'?"),
+        ("known: []", "known: [{check: X, why: y}]", "known:", "unknown key 'why'"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_told_where_it_stands(
+    tmp_path: Path, old: str, new: str, line: str, told: str
+) -> None:
+    assert old in CAMERA
+    text = CAMERA.replace(old, new, 1)
+    path = tmp_path / "wrong.yaml"
+    path.write_text(text)
+    at = next(i for i, one in enumerate(text.splitlines(), 1) if one.startswith(line))
+    with pytest.raises(ConfigError) as caught:
+        load_profile(path)
+    assert told in str(caught.value)
+    assert f"{path.resolve()}:{at}:" in str(caught.value)
+
+
+def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text(
+        CAMERA.replace("path: /admin", "path: admin").replace("user: owner", "usr: owner")
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_profile(path)
+    assert str(caught.value).count(f"{path.resolve()}:") >= 3
+
+
+@pytest.mark.parametrize("content", ["", "- a\n", "just text\n"])
+def test_what_is_no_profile_is_told(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text(content)
+    with pytest.raises(ConfigError, match="a profile is a mapping"):
+        load_profile(path)
+
+
+def test_an_unknown_name_is_told_with_a_suggestion() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'camera'"):
+        load_profile("camra")
+
+
+def test_the_raw_client_and_the_tokens_load_neither_pydantic_nor_httpx_nor_yaml() -> None:
+    code = (
+        "import sys, hil.auth.client, hil.auth.raw, hil.auth.tokens, hil.auth.verdict;"
+        "print([m for m in ('pydantic', 'httpx', 'ruamel.yaml', 'jwt') if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
