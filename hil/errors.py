@@ -42,5 +42,12 @@ class BoardError(HilError):
     """The board's fault: it does not answer, does not boot, or lost its file system."""
 
 
-class Finding(AssertionError):
+class Finding(AssertionError):  # noqa: N818 - the word of this field
     """The firmware's fault: a check's promise is broken. pytest reports it as a failure."""
+
+
+def fault_of(error: BaseException) -> str:
+    """The type that tells whose fault it is: ``BenchError``, ``BoardError``, ``Finding``; the
+    subclasses tell more than a reader wants to know first."""
+    faults = (ConfigError, BenchError, BoardError, Finding)
+    return next((kind.__name__ for kind in faults if isinstance(error, kind)), type(error).__name__)

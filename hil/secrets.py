@@ -23,3 +23,24 @@ class SecretBytes(bytes):
 
     def __repr__(self) -> str:
         return f"<secret: {len(self)} bytes>"
+
+
+def redact(left: object, right: object) -> tuple[str, str] | None:
+    """The reprs of two operands without the secret that either of them is.
+
+    :returns: None when neither is a secret
+    """
+    for secret in (left, right):
+        if isinstance(secret, SecretStr):
+            plain, shown = str.__repr__(secret)[1:-1], repr(secret)
+        elif isinstance(secret, SecretBytes):
+            plain, shown = bytes.__repr__(secret)[2:-1], repr(secret)
+        else:
+            continue
+        reprs = [repr(left), repr(right)]
+        return (
+            (reprs[0].replace(plain, shown), reprs[1].replace(plain, shown))
+            if plain
+            else (reprs[0], reprs[1])
+        )
+    return None

@@ -1,0 +1,426 @@
+"""Bring one target up, and hand it over with the way to put it back.
+
+The order of events is docs/what-happens-when.md.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets as random_secrets
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from . import journal
+from .deadline import Deadline
+from .errors import BenchError, BoardError, Finding, HilError
+from .secrets import SecretStr
+from .target import Absent, Controls, Target, Unavailable
+
+if TYPE_CHECKING:
+    from .auth.profile import Profile
+    from .clock.ntp import NtpServer
+    from .config import Secrets, TargetSpec
+    from .control import SecretControl
+    from .discovery.mdns import Resolved
+    from .link.board import BoardLink, Identity
+    from .link.repl import Repl
+    from .virtual.board import VirtualBoard
+
+# A real board: reset 3 s, Wi-Fi 4 s, and a first deploy of 270 KB over USB a few seconds more.
+BRING_UP_BUDGET_S = 90.0
+PUT_BACK_BUDGET_S = 45.0
+# A clock that a power cut has reset is years off: the youngest starts in 2021, the oldest in 1970.
+LOST_CLOCK_S = 366 * 86_400.0
+# A responder answers within 120 ms (RFC 6762 §6); a resolver asks three times in three seconds.
+MDNS_BUDGET_S = 3.0
+
+
+def bring_up(spec: TargetSpec, state: Path) -> Target:
+    """The target, ready for its first check.
+
+    :param state: folder for what outlives the run: the virtual boards' flash
+    :raises BenchError: e.g. the port is missing or held
+    :raises BoardError: e.g. the board does not boot, or its application does not answer
+    """
+    with ExitStack() as stack:
+        try:
+            if spec.kind == "url":
+                target = _url(spec)
+            elif spec.provision:
+                target = _Bringing(spec, state, stack).up()
+            else:
+                target = _only_read(spec)
+        except HilError as error:
+            error.target = error.target or spec.name
+            raise
+        return replace(target, close=stack.pop_all().close)
+
+
+def _profile(spec: TargetSpec) -> Profile:
+    from .auth.profile import load_profile
+
+    return load_profile(spec.profile)
+
+
+def _target(
+    spec: TargetSpec,
+    base_url: str,
+    password: SecretStr | None,
+    about: str,
+    absent: str,
+) -> Target:
+    """A target without any control yet."""
+    from .auth.client import Api, Credentials
+    from .auth.raw import RawClient
+
+    profile = _profile(spec)
+    url = urlsplit(base_url)
+    return Target(
+        name=spec.name,
+        about=about,
+        base_url=base_url,
+        profile=profile,
+        api=Api(
+            base_url, profile, Credentials(spec.user or profile.user, password or SecretStr(""))
+        ),
+        raw=RawClient(url.hostname or "", url.port or 80, limit=profile.connections),
+        controls=Controls.none(absent),
+    )
+
+
+def _url(spec: TargetSpec) -> Target:
+    assert spec.url is not None, "config: kind url has one"
+    target = _target(
+        spec,
+        spec.url.rstrip("/"),
+        spec.secrets(os.environ).password,
+        spec.url,
+        f"{spec.name!r} is a URL: the bench has no hand on it",
+    )
+    _expect_answer(target, Deadline.after(10))
+    return target
+
+
+def _only_read(spec: TargetSpec) -> Target:
+    """A board without ``provision: true``: found by its host name, and asked over HTTP only."""
+    from .discovery import mdns
+
+    if not spec.hostname:
+        raise BenchError(
+            "neither 'provision: true' nor a 'hostname': there is no way to reach it",
+            target=spec.name,
+            hint="add one of the two to its entry in devices.yaml",
+        )
+    address = mdns.resolve([spec.hostname], Deadline.after(MDNS_BUDGET_S))[spec.hostname]
+    if address is None:
+        raise BenchError(
+            f"nobody answers for {spec.hostname}.local on mDNS",
+            target=spec.name,
+            hint="is the board on this network, and is its host name set?",
+        )
+    target = _target(
+        spec,
+        f"http://{address}",
+        spec.secrets(os.environ).password,
+        f"{spec.hostname}.local at {address}, only read",
+        f"{spec.name!r} is only read: its entry in devices.yaml has no 'provision: true'",
+    )
+    _expect_answer(target, Deadline.after(10))
+    return target
+
+
+def _expect_answer(target: Target, deadline: Deadline) -> None:
+    if not target.api.alive(deadline):
+        raise BoardError(
+            f"no HTTP answer from {target.base_url}",
+            target=target.name,
+            hint=f"'hil doctor {target.name}' tells more",
+        )
+
+
+def _no_answer(name: str, what: str, link: BoardLink, hint: str = "") -> Exception:
+    """The firmware's fault if it raised since it was started, else the board's."""
+    raised = link.console.tracebacks
+    if raised and raised[-1].exception_type != "KeyboardInterrupt":
+        lines = "\n".join(raised[-1].lines)
+        return Finding(f"{name}: {what}: its application has raised\n{lines}")
+    last = link.console.text.strip().rpartition("\n")[2]
+    return BoardError(what, target=name, hint=f"{hint} Its last console line: {last!a}".strip())
+
+
+def _http_port(device: str) -> str:
+    """``:8080`` for a virtual board, started by this run or by ``hil virtual up``: an ordinary user
+    cannot give it port 80. Empty for a real one."""
+    from .virtual import bus
+
+    for record in bus.records(bus.default_bus()):
+        if record.device == device:
+            return f":{record.http_port}"
+    return ""
+
+
+@dataclass
+class _Bringing:
+    """One board on its way up. ``stack`` collects how to undo each step."""
+
+    spec: TargetSpec
+    state: Path
+    stack: ExitStack
+
+    def up(self) -> Target:
+        from .discovery.mdns import verify_address
+        from .link.board import BoardLink
+        from .lock import hold
+
+        spec, deadline = self.spec, Deadline.after(BRING_UP_BUDGET_S)
+        given = spec.secrets(os.environ)
+        self.stack.enter_context(hold(self._lock_key(), f"checks on {spec.name}", deadline))
+        virtual = self._power_virtual() if spec.kind == "virtual" else None
+        link = self.stack.enter_context(
+            BoardLink(
+                spec.name,
+                virtual.device if virtual else self._find_device(deadline),
+                locate=None if virtual else self._find_device,
+            )
+        )
+        link.open(deadline)
+        password = given.password or SecretStr(random_secrets.token_urlsafe(12))
+        identity, hostname, notes = self._provision(
+            link, replace(given, password=password), deadline, powered_off=virtual is not None
+        )
+        link.hard_reset(deadline)
+
+        resolved, address, more_notes = self._address(link, hostname, deadline)
+        port = _http_port(link.device)
+        target = _target(
+            spec,
+            f"http://{address}{port}",
+            password,
+            f"{identity.machine}, MicroPython {identity.release}, epoch {identity.epoch_year}, "
+            f"{hostname}.local at {address}{port}",
+            "",
+        )
+        if not target.api.alive(deadline.sooner(target.profile.boot_timeout_s)):
+            raise _no_answer(spec.name, f"no HTTP answer from {target.base_url}", link)
+        # A name may lead to another board: boards of one model share their default host name.
+        told = self._told_address(link, target.api.alive, deadline)
+        if problem := verify_address(resolved, told, target=spec.name):
+            raise problem
+        return replace(
+            target,
+            controls=self._controls(target, link, virtual),
+            notes=(*notes, *more_notes),
+        )
+
+    # --- finding it ---
+
+    def _lock_key(self) -> str:
+        if self.spec.kind == "virtual":
+            return f"{self.spec.name}@{self._folder()}"
+        return self.spec.usb_serial or self.spec.port or self.spec.name
+
+    def _folder(self) -> Path:
+        return (self.state / "boards" / self.spec.name).resolve()
+
+    def _power_virtual(self) -> VirtualBoard:
+        from .virtual.board import VirtualBoard
+
+        board: VirtualBoard = self.stack.enter_context(
+            VirtualBoard.start(self.spec.name, model=self.spec.model or "", state=self._folder())
+        )
+        return board
+
+    def _find_device(self, deadline: Deadline) -> str:
+        from .discovery import usb
+
+        if self.spec.port:
+            return self.spec.port
+        return usb.find(usb.usb_ports(), usb_serial=self.spec.usb_serial or "").device
+
+    # --- what the board runs ---
+
+    def _provision(
+        self,
+        link: BoardLink,
+        given: Secrets,
+        deadline: Deadline,
+        *,
+        powered_off: bool,
+    ) -> tuple[Identity, str, list[str]]:
+        """Journal, deploy, set the clock. Ends with the application stopped."""
+        from . import provision
+        from .clock import rtc
+        from .link import files
+        from .link.board import identify
+
+        spec, profile, notes = self.spec, _profile(self.spec), []
+        with link.repl(deadline) as repl:
+            identity = identify(repl, deadline)
+            left = journal.restore(repl, deadline)
+            if left:
+                notes.append(f"restored what a killed run had left: {', '.join(left.paths)}")
+            offset = left.clock_offset_s if left else rtc.read(repl, deadline).offset
+            kept = [path for path in (profile.files.secret, profile.files.settings) if path]
+            journal.begin(repl, kept, offset, deadline)
+            self.stack.callback(self._put_back, link, powered_off=powered_off)
+
+            hostname = spec.hostname or f"hil-{identity.unique_id.hex()[-6:]}"
+            folder = provision.reference() if spec.firmware == "camera" else Path(spec.firmware)
+            tree = provision.application(folder)
+            if not files.frozen(repl, ["microdot"], deadline):
+                tree |= provision.microdot_tree()
+            if profile.files.settings:
+                path = profile.files.settings
+                tree[path] = self._settings(repl, path, given, hostname, deadline)
+            # The SD card where one is mounted, else the flash: main.py is looked up there.
+            root = repl.eval("__import__('os').getcwd()", deadline)
+            files.sync(repl, tree, root, deadline)
+            rtc.set_clock(repl, round(time.time()), deadline)
+        return identity, hostname, notes
+
+    def _settings(
+        self, repl: Repl, path: str, given: Secrets, hostname: str, deadline: Deadline
+    ) -> bytes:
+        """The board keeps its own Wi-Fi where devices.yaml names none. NTP is off: the bench sets
+        the clock, and nothing may set it behind its back."""
+        from . import provision
+        from .link import files
+
+        if self.spec.wifi:
+            ssid, key = self.spec.wifi.ssid, given.wifi_key or ""
+        elif self.spec.kind == "virtual":
+            ssid, key = "virtual", ""
+        else:
+            had = files.exists(repl, path, deadline)
+            ssid, key = provision.wifi_of(files.read_file(repl, path, deadline) if had else None)
+        return provision.camera_settings(
+            hostname=hostname,
+            user=self.spec.user or _profile(self.spec).user,
+            password=given.password or "",
+            wifi_ssid=ssid,
+            wifi_key=key,
+            ntp_host="",
+        )
+
+    def _put_back(self, link: BoardLink, *, powered_off: bool) -> None:
+        """The journal and the clock; then the application is started as it was found."""
+        from .clock import rtc
+
+        deadline = Deadline.after(PUT_BACK_BUDGET_S)
+        with link.repl(deadline) as repl:
+            restored = journal.restore(repl, deadline)
+            if restored:
+                rtc.set_clock(repl, round(time.time() + restored.clock_offset_s), deadline)
+        if not powered_off:
+            link.hard_reset(deadline)
+
+    # --- where it answers ---
+
+    def _address(
+        self, link: BoardLink, hostname: str, deadline: Deadline
+    ) -> tuple[Resolved, str, list[str]]:
+        """From mDNS; from the board itself, with a note, where nobody answers there."""
+        from .discovery import mdns
+
+        found = mdns.lookup([hostname], deadline.sooner(MDNS_BUDGET_S))[hostname]
+        if found.address:
+            return found, found.address, []
+        told = self._told_address(link, lambda _: True, deadline)
+        if not told:
+            raise _no_answer(self.spec.name, "it has no address", link, "is its Wi-Fi right?")
+        note = f"{hostname}.local does not answer on mDNS: the address is the board's own word"
+        return found, told, [note]
+
+    @staticmethod
+    def _told_address(
+        link: BoardLink, answers: Callable[[Deadline], bool], deadline: Deadline
+    ) -> str | None:
+        from .link.board import identify
+
+        with link.paused(deadline, answers) as repl:
+            return identify(repl, deadline).address
+
+    # --- what can be done to it ---
+
+    def _controls(self, target: Target, link: BoardLink, virtual: VirtualBoard | None) -> Controls:
+        from .clock.ntp import NtpServer
+        from .clock.skew import ClockControl
+        from .control import FileControl, MintControl, PasswordControl, SecretControl
+
+        profile = target.profile
+
+        def paused(deadline: Deadline) -> AbstractContextManager[Repl]:
+            return link.paused(deadline, target.api.alive)
+
+        files = FileControl(paused)
+        secret = SecretControl(files, profile.files.secret) if profile.files.secret else None
+        server = self.stack.enter_context(NtpServer())
+
+        def route(ntp: NtpServer) -> str:
+            assert virtual is not None
+            virtual.control("route", destination="*:123", to=[ntp.host, ntp.port])
+            return ntp.host
+
+        no_file = f"the profile {profile.name!r} names no such file"
+        return Controls(
+            files=files,
+            secret=secret or Absent(no_file),
+            password=PasswordControl(files, profile, target.api, profile.files.settings)
+            if profile.files.settings
+            else Absent(no_file),
+            mint=MintControl(secret, target.api) if secret else Absent(no_file),
+            clock=ClockControl(
+                paused, ntp=server, route=route if virtual else None, target=target.name
+            ),
+            reboot=_Reboot(target, link, virtual, secret),
+            console=link.console,
+        )
+
+
+@dataclass
+class _Reboot:
+    """:class:`hil.target.RebootControl` of a board."""
+
+    target: Target
+    link: BoardLink
+    virtual: VirtualBoard | None
+    secret: SecretControl | None
+
+    def _cycle_power(self, virtual: VirtualBoard, deadline: Deadline) -> None:
+        """Off and on. The RTC may have lost the time: then the bench, in NTP's place, sets it."""
+        from .clock import rtc
+
+        virtual.power_off()
+        virtual.power_on()
+        self.link.open(deadline)
+        if not self.target.api.alive(deadline):
+            return
+        with self.link.paused(deadline, self.target.api.alive) as repl:
+            if abs(rtc.read(repl, deadline, samples=1).offset) > LOST_CLOCK_S:
+                rtc.set_clock(repl, round(time.time()), deadline)
+
+    def __call__(self, kind: str = "hard") -> None:
+        from .link.board import STARVE_WATCHDOG
+
+        budget = self.target.profile.boot_timeout_s
+        deadline = Deadline.after(budget)
+        if kind == "hard":
+            self.link.hard_reset(deadline)
+        elif kind == "wdt":
+            self.link.hard_reset(deadline, STARVE_WATCHDOG)
+        elif kind == "power" and self.virtual is not None:
+            self._cycle_power(self.virtual, deadline)
+        elif kind == "soft":
+            raise Unavailable("a soft reset does not start main.py on an OpenMV camera")
+        else:
+            raise Unavailable(f"{self.target.name} has no control for a reset by {kind}")
+        if self.secret:
+            self.secret.rebooted()
+        if not self.target.api.alive(deadline):
+            what = f"no HTTP answer within {budget:.0f} s after a {kind} reset"
+            raise _no_answer(self.target.name, what, self.link)

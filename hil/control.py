@@ -1,0 +1,201 @@
+"""What the bench can do to a board while its application runs: files, the secret, the password.
+
+Each use is one pause: Ctrl-C, the work, and the event loop goes on (milliseconds, no reset).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from .deadline import Deadline
+from .secrets import SecretBytes, SecretStr
+
+if TYPE_CHECKING:
+    from .auth.client import Api
+    from .auth.profile import Profile
+    from .link.repl import Repl
+
+    Pause = Callable[[Deadline], AbstractContextManager[Repl]]
+
+FILE_BUDGET_S = 20.0
+
+
+@contextmanager
+def _missing_told(path: str) -> Iterator[None]:
+    from .link.repl import ReplError
+
+    try:
+        yield
+    except ReplError as error:
+        if error.os_error == "ENOENT":
+            raise FileNotFoundError(path) from None
+        raise
+
+
+class FileControl:
+    """Files on the board, by paths relative to the application's working directory."""
+
+    def __init__(self, paused: Pause) -> None:
+        self._paused = paused
+
+    def read(self, path: str) -> bytes:
+        """The whole file. :raises FileNotFoundError:"""
+        from .link import files
+
+        deadline = Deadline.after(FILE_BUDGET_S)
+        with self._paused(deadline) as repl, _missing_told(path):
+            return files.read_file(repl, path, deadline)
+
+    def write(self, path: str, data: bytes) -> None:
+        """Replace the file, atomically where the file system can."""
+        from .link import files
+
+        deadline = Deadline.after(FILE_BUDGET_S)
+        with self._paused(deadline) as repl:
+            files.write_file(repl, path, data, deadline)
+
+    def remove(self, path: str) -> None:
+        """:raises FileNotFoundError:"""
+        from .link import files
+
+        deadline = Deadline.after(FILE_BUDGET_S)
+        with self._paused(deadline) as repl, _missing_told(path):
+            files.remove_file(repl, path, deadline)
+
+    def exists(self, path: str) -> bool:
+        from .link import files
+
+        deadline = Deadline.after(FILE_BUDGET_S)
+        with self._paused(deadline) as repl:
+            return files.exists(repl, path, deadline)
+
+
+class SecretControl:
+    """The signing key's file, and the key that the running application holds.
+
+    The two differ between a rotation and the reboot that makes it count (OpenMV docs 10.9:
+    "Deleting secret.bin and rebooting rotates the secret").
+    """
+
+    def __init__(self, files: FileControl, path: str) -> None:
+        self._files = files
+        self.path = path
+        self._held: SecretBytes | None = None
+
+    def read(self) -> SecretBytes:
+        """The file's bytes now. :raises FileNotFoundError:"""
+        return SecretBytes(self._files.read(self.path))
+
+    def held(self) -> SecretBytes:
+        """The key that the application loaded at its last boot."""
+        if self._held is None:
+            self._held = self.read()
+        return self._held
+
+    def write(self, data: bytes) -> None:
+        self.held()
+        self._files.write(self.path, data)
+
+    def delete(self) -> None:
+        self.held()
+        self._files.remove(self.path)
+
+    def exists(self) -> bool:
+        return self._files.exists(self.path)
+
+    def changed(self, since: bytes) -> bool:
+        """True unless both the file and the key in use are these bytes."""
+        try:
+            return self._held != since or self.read() != since
+        except FileNotFoundError:
+            return True
+
+    def rebooted(self) -> None:
+        """The application has loaded the file anew."""
+        self._held = None
+
+
+class MintControl:
+    """Sign tokens as the board would, because the bench can read the board's key."""
+
+    def __init__(self, secret: SecretControl, api: Api) -> None:
+        self._secret = secret
+        self._api = api
+
+    def __call__(
+        self,
+        claims: Mapping[str, Any] | None = None,
+        *,
+        without: Iterable[str] = (),
+        only: Mapping[str, Any] | None = None,
+        key: bytes | None = None,
+        header: Mapping[str, Any] | None = None,
+        alg: str = "HS256",
+        raw_payload: bytes | None = None,
+    ) -> SecretStr:
+        """A token signed with the key that the application holds.
+
+        It starts from the claims of a token that the board has just issued, so that exactly what
+        the caller changes is what differs from a sound one.
+
+        :param claims: laid over the issued ones
+        :param without: claims to leave out
+        :param only: these claims and nothing else
+        :param key: another key; ``b""`` is the empty one
+        :param header: laid over ``{"alg": …, "typ": "JWT"}``; a value None leaves the field out
+        :param raw_payload: these bytes in place of a JSON object
+        """
+        from .auth import tokens
+
+        if only is not None:
+            body: dict[str, Any] = dict(only)
+        else:
+            body = dict(tokens.decode(self._api.token()).claims)
+            body.update(claims or {})
+            for name in without:
+                body.pop(name, None)
+        return tokens.mint(
+            raw_payload if raw_payload is not None else body,
+            self._secret.held() if key is None else key,
+            header=header,
+            alg=alg,
+        )
+
+
+class PasswordControl:
+    """Change the password that the board stores."""
+
+    def __init__(self, files: FileControl, profile: Profile, api: Api, path: str) -> None:
+        self._files = files
+        self._profile = profile
+        self._api = api
+        self.path = path
+
+    def change(self, new: str) -> None:
+        """Store ``new``, and use it from now on in ``api``."""
+        from . import provision
+
+        self._files.write(self.path, provision.with_password(self._files.read(self.path), new))
+        self._api.credentials = self._api.credentials.with_password(SecretStr(new))
+
+    @contextmanager
+    def restored(self) -> Iterator[None]:
+        """Whatever is changed inside is undone, byte by byte."""
+        credentials = self._api.credentials
+        before: bytes | None = None
+        if self._files.exists(self.path):
+            before = self._files.read(self.path)
+        try:
+            yield
+        finally:
+            if before is not None:
+                self._files.write(self.path, before)
+            self._api.credentials = credentials
+
+    def stored(self) -> dict[str, Any]:
+        """The settings as the board has them (hash and salt, not the password)."""
+        settings: dict[str, Any] = json.loads(self._files.read(self.path))
+        return settings

@@ -1,0 +1,142 @@
+"""What a run changes on a board is copied aside *on the board* before the first change.
+
+The journal lives in ``.hil/`` on the board's own flash, so whoever finds the board next, from
+whatever host, can put it back: the run itself at its end, or the next run after a kill. The
+originals (a signing key, a password's hash) thereby never leave the board.
+
+Its ``index.json`` is the commit point: it is renamed into place after the copies are complete, and
+removed after everything is restored. A cut anywhere in between leaves either no journal and an
+unchanged board, or a whole journal and a restore that can be repeated.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .deadline import Deadline
+from .errors import BoardError
+
+if TYPE_CHECKING:
+    from .link.repl import Repl
+
+# Copying goes through a 512-byte buffer: a camera's heap may be nearly full.
+_BOARD_CODE = """
+import os, json
+def _hil_copy(a, b):
+    buf = bytearray(512)
+    view = memoryview(buf)
+    with open(a, 'rb') as f, open(b + '.hil~', 'wb') as g:
+        while True:
+            n = f.readinto(buf)
+            if not n:
+                break
+            g.write(view[:n])
+    _hil_remove(b)
+    os.rename(b + '.hil~', b)
+def _hil_kind(p):
+    try:
+        return 'dir' if os.stat(p)[0] & 0x4000 else 'file'
+    except OSError:
+        return 'absent'
+def _hil_remove(p):
+    if _hil_kind(p) == 'file':
+        os.remove(p)
+    elif _hil_kind(p) == 'dir':
+        for e in os.listdir(p):
+            _hil_remove(p + '/' + e)
+        os.rmdir(p)
+def _hil_sync():
+    if hasattr(os, 'sync'):
+        os.sync()
+"""
+
+_BEGIN = """
+if _hil_kind('.hil/index.json') == 'file':
+    print('unfinished')
+else:
+    _hil_remove('.hil')
+    os.mkdir('.hil')
+    files = {}
+    for i, p in enumerate(%(paths)s):
+        files[p] = None
+        if _hil_kind(p) == 'file':
+            files[p] = '.hil/%%d' %% i
+            _hil_copy(p, files[p])
+    with open('.hil/index.new', 'w') as f:
+        json.dump({'files': files, 'clock_offset_s': %(clock)r}, f)
+    _hil_sync()
+    os.rename('.hil/index.new', '.hil/index.json')
+    _hil_sync()
+    print('begun')
+"""
+
+_RESTORE = """
+if _hil_kind('.hil/index.json') != 'file':
+    print('null')
+else:
+    with open('.hil/index.json') as f:
+        index = json.load(f)
+    for p, copy in index['files'].items():
+        if copy is None:
+            _hil_remove(p)
+        else:
+            if _hil_kind(p) == 'dir':
+                _hil_remove(p)
+            _hil_copy(copy, p)
+            with open(copy, 'rb') as f, open(p, 'rb') as g:
+                same = f.read() == g.read()
+            if not same:
+                raise OSError('not restored: ' + p)
+    _hil_sync()
+    os.remove('.hil/index.json')
+    _hil_sync()
+    _hil_remove('.hil')
+    print(json.dumps(index))
+"""
+
+_FORGET = (
+    "\nfor _n in ('_hil_copy', '_hil_kind', '_hil_remove', '_hil_sync'):\n    del globals()[_n]\n"
+)
+
+
+@dataclass(frozen=True)
+class Restored:
+    """:ivar paths: the files put back (or removed, where there had been none)
+    :ivar clock_offset_s: how far the board's clock had been ahead of true time, seconds: for the
+        caller to put back
+    """
+
+    paths: tuple[str, ...]
+    clock_offset_s: float
+
+
+def begin(repl: Repl, paths: Sequence[str], clock_offset_s: float, deadline: Deadline) -> bool:
+    """Copy ``paths`` aside (relative to the board's working directory; missing ones are noted).
+
+    :param clock_offset_s: how far the board's clock is ahead of true time, seconds
+    :returns: False when an unfinished journal of an earlier run is there; nothing is done then:
+        :func:`restore` it first.
+    :raises BoardError: the board could not write the copies (flash full, read-only)
+    """
+    work = _BEGIN % {"paths": repr(list(paths)), "clock": round(clock_offset_s, 1)}
+    answer = repl.exec(_BOARD_CODE + work + _FORGET, deadline).strip()
+    if answer not in (b"begun", b"unfinished"):
+        raise BoardError(f"the journal on the board answered {answer[:80]!r}")
+    return answer == b"begun"
+
+
+def restore(repl: Repl, deadline: Deadline) -> Restored | None:
+    """Put everything back that the board's journal lists, verify it, and end the journal.
+
+    :returns: None when there was no journal
+    :raises BoardError: a file could not be put back; the journal stays, so that it can be repeated
+    """
+    answer = repl.exec(_BOARD_CODE + _RESTORE + _FORGET, deadline).strip()
+    try:
+        index = json.loads(answer)
+        return index and Restored(tuple(index["files"]), float(index["clock_offset_s"]))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise BoardError(f"the journal on the board answered {answer[:80]!r}") from None

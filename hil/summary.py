@@ -1,0 +1,65 @@
+"""The end of a run on the terminal: per target what passed, and what was not checked and why."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from _pytest.terminal import TerminalReporter
+
+    from .bench import Bench
+
+
+def write_summary(terminal: TerminalReporter, bench: Bench) -> None:
+    """Counts per target, advisories, skips grouped by their reason, notes on the bench."""
+    verdicts: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    reasons: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    advisories: list[tuple[str, str, str]] = []
+    for category, reports in terminal.stats.items():
+        for report in reports:
+            check, target = getattr(report, "hil_check", None), getattr(report, "hil_target", "")
+            if check is None or (category == "passed" and report.when != "call"):
+                continue
+            verdicts[target][category].add(check)
+            if category == "skipped":
+                reasons[_reason(report)][check].add(target)
+            elif category == "advisory":
+                advisories.append((check, target, report.hil_advisory))
+    if not verdicts:
+        return
+    terminal.section("hardware in the loop", sep="=")
+    for target in sorted(verdicts, key=bench.names.index):
+        counts = verdicts[target]
+        told = ", ".join(
+            f"{len(counts[category])} {word}"
+            for category, word in (
+                ("passed", "checks passed"),
+                ("failed", "findings"),
+                ("error", "errors"),
+                ("advisory", "advisories"),
+                ("skipped", "skipped"),
+            )
+            if counts[category]
+        )
+        terminal.write_line(f"{target}: {told}", bold=True)
+        for up in bench.up():
+            if up.name == target:
+                terminal.write_line(f"  {up.about}")
+                for note in up.notes:
+                    terminal.write_line(f"  note: {note}", yellow=True)
+    if advisories:
+        terminal.write_line("advisories (a 'should'; with --strict they fail):", bold=True)
+        for check, target, message in sorted(advisories):
+            first_line = message.strip().partition("\n")[0]
+            terminal.write_line(f"  {check} {target}: {first_line}", yellow=True)
+    if reasons:
+        terminal.write_line("not checked, and why:", bold=True)
+        for reason, checks in sorted(reasons.items()):
+            terminal.write_line(f"  {', '.join(sorted(checks))}: {reason}")
+
+
+def _reason(report: Any) -> str:
+    longrepr = report.longrepr
+    text = str(longrepr[2] if isinstance(longrepr, tuple) else longrepr)
+    return text.removeprefix("Skipped: ")

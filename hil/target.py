@@ -1,0 +1,82 @@
+"""What a run checks: a base URL, a profile, and the controls that the bench has over it.
+
+A control is there, or it is :class:`Absent` with the reason; a check that asks for an absent one
+is skipped with that reason, never passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from .auth.client import Api
+    from .auth.profile import Profile
+    from .auth.raw import RawClient
+    from .clock.skew import ClockControl
+    from .control import FileControl, MintControl, PasswordControl, SecretControl
+    from .link.console import Console
+
+
+@dataclass(frozen=True)
+class Absent:
+    """A control that this target does not offer.
+
+    :ivar reason: completes the sentence "needs X, but …", e.g. ``"'porch' is only read: its
+        entry in devices.yaml has no 'provision: true'"``
+    """
+
+    reason: str
+
+
+class RebootControl(Protocol):
+    """Reset the target and wait until its application answers."""
+
+    def __call__(self, kind: str = "hard") -> None:
+        """:param kind: ``hard``, ``soft``, ``power`` or ``wdt``
+        :raises BoardError: it did not answer within the profile's ``boot_timeout_s``
+        :raises Unavailable: this target cannot be reset that way
+        """
+
+
+class Unavailable(Exception):  # noqa: N818 - not an error: the check is skipped with this reason
+    """One way of using a control is missing (say, ``reboot("power")``)."""
+
+
+@dataclass(frozen=True)
+class Controls:
+    """What the bench can do to a target."""
+
+    files: FileControl | Absent
+    secret: SecretControl | Absent
+    password: PasswordControl | Absent
+    mint: MintControl | Absent
+    clock: ClockControl | Absent
+    reboot: RebootControl | Absent
+    console: Console | Absent
+
+    @classmethod
+    def none(cls, reason: str) -> Controls:
+        """All absent, for one reason."""
+        absent = Absent(reason)
+        return cls(absent, absent, absent, absent, absent, absent, absent)
+
+
+@dataclass(frozen=True)
+class Target:
+    """:ivar name: its name in devices.yaml
+    :ivar about: one line for the report: model, firmware, address
+    :ivar base_url: ``http://ADDRESS:PORT``, no slash at the end
+    :ivar notes: what the reader should know, e.g. that mDNS did not answer
+    """
+
+    name: str
+    about: str
+    base_url: str
+    profile: Profile = field(repr=False)
+    api: Api = field(repr=False)
+    raw: RawClient = field(repr=False)
+    controls: Controls = field(repr=False)
+    notes: tuple[str, ...] = ()
+    close: Callable[[], None] = field(default=lambda: None, repr=False)
