@@ -1,1 +1,438 @@
-"""Checks."""
+"""Rotation: a new signing key ends every token of the old one, and survives what boards go through.
+
+A reset takes a real board seconds, so that several checks look at the same rotation: it is made
+once for each target, recorded, and each check judges its own promise by the record.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import pytest
+
+from hil.auth import tokens, verdict
+from hil.check import check, must, should
+from hil.errors import Finding, HilError
+from hil.secrets import SecretBytes, SecretStr
+from hil.target import Unavailable
+
+if TYPE_CHECKING:
+    from hil.auth.client import Api
+    from hil.auth.profile import Profile
+    from hil.auth.raw import Answer, RawClient
+    from hil.control import MintControl, PasswordControl, SecretControl
+    from hil.target import RebootControl, Target
+
+DOCS = "OpenMV docs 10.9"
+STORM = 20
+
+_R = TypeVar("_R")
+_recorded: dict[tuple[str, str], object] = {}
+
+
+def recorded(kind: str, target: Target, make: Callable[[], _R]) -> _R:
+    """Make it once for each target. What goes wrong with it is told to every check of it."""
+    key = (kind, target.name)
+    if key not in _recorded:
+        try:
+            _recorded[key] = make()
+        except (HilError, Finding) as error:
+            _recorded[key] = error
+    made = _recorded[key]
+    if isinstance(made, HilError | Finding):
+        raise made
+    return made  # type: ignore[return-value]
+
+
+@pytest.fixture(autouse=True)
+def positive_control(api: Api, raw: RawClient, profile: Profile) -> Iterator[None]:
+    """A fresh token is accepted, just before and just after each check."""
+    yield from verdict.controlled(
+        raw,
+        lambda: api.compose_ack(token=api.token()),
+        lambda got: verdict.accepted(got, "a fresh token", json=profile.ack.answer),
+    )
+
+
+def use(api: Api, raw: RawClient, token: str) -> Answer:
+    return raw.send(api.compose_ack(token=token))
+
+
+class Rotation(NamedTuple):
+    """One rotation and what was seen of it.
+
+    :ivar before: the key of before
+    :ivar after: the key of after
+    :ivar deleted: a token of before, used after the key's file was deleted, before the reboot
+    :ivar old: tokens of before, used after the reboot
+    :ivar between: a token issued after the deletion and before the reboot, used after it
+    :ivar fresh: a token of the new key
+    :ivar second_boot: that token, after one more reboot
+    :ivar basic: Basic credentials, after the rotation
+    :ivar revived: a token of before, after the old key was put back
+    """
+
+    before: SecretBytes
+    deleted: Answer
+    after: SecretBytes
+    old: dict[str, Answer]
+    between: Answer
+    fresh: Answer
+    basic: Answer
+    second_boot: Answer
+    revived: Answer
+
+
+@pytest.fixture
+def rotation(
+    target: Target, api: Api, raw: RawClient, secret: SecretControl, reboot: RebootControl
+) -> Rotation:
+    """``secret.bin`` is deleted, the board rebooted; in the end the old key is put back."""
+
+    def make() -> Rotation:
+        before = secret.read()
+        tokens_before = [api.token() for _ in range(3)]
+        for token in tokens_before:
+            verdict.accepted(use(api, raw, token), "a token, before the rotation")
+        secret.delete()
+        deleted = use(api, raw, tokens_before[0])
+        issued_between = raw.send(api.compose_login())
+        between = _token_in(issued_between, api)
+        reboot()
+        old = {f"token {i}": use(api, raw, t) for i, t in enumerate(tokens_before, 1)}
+        after_between = use(api, raw, between) if between else issued_between
+        after = secret.read()
+        new = api.token()
+        fresh = use(api, raw, new)
+        basic = raw.send(api.compose_admin(f"Basic {api.credentials.basic}"))
+        reboot()
+        second_boot = use(api, raw, new)
+        secret.write(before)
+        reboot()
+        revived = use(api, raw, tokens_before[0])
+        return Rotation(
+            before, deleted, after, old, after_between, fresh, basic, second_boot, revived
+        )
+
+    return recorded("rotation", target, make)
+
+
+def _token_in(answer: Answer, api: Api) -> SecretStr | None:
+    """The token of a login's answer; None where it is refused, which is in order here."""
+    if answer.status != 200:
+        return None
+    return SecretStr(answer.json()[api.profile.login.token_field])
+
+
+@check("ROT-01", must, 'OpenMV docs 10.9 ("reuse the same bytes")')
+def test_a_token_survives_a_reboot(api: Api, raw: RawClient, reboot: RebootControl) -> None:
+    """Usual cause: the key is made anew at every boot, because its file was never written."""
+    token = api.token()
+    verdict.accepted(use(api, raw, token), "a fresh token")
+    reboot()
+    verdict.accepted(use(api, raw, token), "the same token, after a reboot")
+
+
+@check("ROT-02", must, "OpenMV docs 10.9.1")
+def test_a_rotation_ends_every_token(rotation: Rotation, profile: Profile) -> None:
+    """``secret.bin`` deleted and the board rebooted: every old token is refused.
+
+    Usual cause: a copy of the key elsewhere, or a constant as a fallback.
+    """
+    verdict.refused_all(rotation.old, "an old token", status=profile.unauthorized)
+    verdict.accepted(rotation.fresh, "a new token")
+
+
+@check("ROT-03", must, DOCS)
+def test_without_a_reboot_nothing_changes(rotation: Rotation) -> None:
+    """The file is read at boot: until the next one the old tokens hold, as documented.
+
+    Usual cause: the file is read at every request, and its absence ends in a 500.
+    """
+    verdict.accepted(rotation.deleted, "an old token, before the reboot")
+
+
+@check("ROT-04", must, DOCS)
+def test_a_token_issued_before_the_reboot_dies_with_it(
+    rotation: Rotation, profile: Profile
+) -> None:
+    """Issued after the file was deleted, it is still signed with the old key.
+
+    Usual cause: the key in memory is written back.
+    """
+    verdict.refused(
+        rotation.between,
+        "a token from between deletion and reboot",
+        status=profile.unauthorized | {503},
+    )
+
+
+@check("ROT-05", must, DOCS)
+def test_the_new_key_is_new_and_of_full_length(rotation: Rotation, profile: Profile) -> None:
+    """Usual cause: a seed that is the same at every boot."""
+    length = len(rotation.after)
+    if length != profile.secret_bytes:
+        raise Finding(f"the new key has {length} bytes; promised: {profile.secret_bytes}")
+    if rotation.after == rotation.before:
+        raise Finding("the new key is the old one; promised: fresh random bytes")
+    if len(set(rotation.after)) < profile.secret_bytes // 4:
+        raise Finding("the new key repeats a few bytes; promised: fresh random bytes")
+
+
+@check("ROT-06", must, DOCS)
+def test_a_token_of_the_new_key_survives_a_second_reboot(rotation: Rotation) -> None:
+    """Usual cause: the new key is used, and not written."""
+    verdict.accepted(rotation.fresh, "a token of the new key")
+    verdict.accepted(rotation.second_boot, "the same token, after a second reboot")
+
+
+@check("ROT-14", should, "ASVS 13.3.4")
+def test_the_old_key_put_back_revives_its_tokens(rotation: Rotation) -> None:
+    """A documented risk: whoever has a copy of the key's file has its tokens."""
+    verdict.accepted(rotation.revived, "a token of the old key, after it was put back")
+
+
+@check("ROT-16", must, DOCS)
+def test_a_rotation_leaves_the_password_alone(rotation: Rotation, profile: Profile) -> None:
+    """Usual cause: the password's hash is keyed with the signing key."""
+    verdict.accepted(rotation.basic, "Basic credentials, after a rotation")
+
+
+class Storm(NamedTuple):
+    """Twenty reboots, the first ten of which are rotations; each while a request is going on.
+
+    :ivar keys: the key after each rotation
+    :ivar tokens: the same claims, signed by the board's key after each rotation
+    :ivar boots: seconds from the reset to the answer
+    """
+
+    keys: list[SecretBytes]
+    tokens: list[SecretStr]
+    boots: list[float]
+
+
+@pytest.fixture
+def storm(
+    target: Target,
+    api: Api,
+    raw: RawClient,
+    profile: Profile,
+    secret: SecretControl,
+    reboot: RebootControl,
+    mint: MintControl,
+) -> Storm:
+    """A request is begun and not ended, the board is reset, and it has to come up: twenty times."""
+
+    def make() -> Storm:
+        seen = Storm([], [], [])
+        claims = {**profile.token.claims, "exp": round(time.time()) + profile.token.lifetime_s}
+        login = api.compose_login()
+        for boot in range(STORM):
+            if boot < STORM // 2:
+                secret.delete()
+            with raw.hold(login[:-1]):
+                began = time.monotonic()
+                reboot()
+                seen.boots.append(time.monotonic() - began)
+            if boot < STORM // 2:
+                seen.keys.append(secret.read())
+                seen.tokens.append(mint(only=claims))
+        verdict.accepted(use(api, raw, api.token()), "a fresh token, after twenty reboots")
+        return seen
+
+    return recorded("storm", target, make)
+
+
+@check("ROT-07", must, "ASVS 11.5.1")
+@pytest.mark.timeout(900)  # on a real board: twenty resets with Wi-Fi
+def test_ten_rotations_make_ten_keys(storm: Storm, profile: Profile) -> None:
+    """And so the same claims give ten different tokens.
+
+    Usual cause: a random generator that is seeded alike at every boot.
+    """
+    if len(set(storm.keys)) != len(storm.keys) or len(set(storm.tokens)) != len(storm.tokens):
+        raise Finding(
+            f"{len(storm.keys)} rotations made {len(set(storm.keys))} keys; promised: each is new"
+        )
+    lengths = {len(key) for key in storm.keys}
+    if lengths != {profile.secret_bytes}:
+        raise Finding(f"keys of {sorted(lengths)} bytes; promised: {profile.secret_bytes}")
+
+
+@check("ROT-18", must, "robustness")
+@pytest.mark.timeout(900)  # on a real board: twenty resets with Wi-Fi
+def test_it_comes_up_every_time(storm: Storm, profile: Profile) -> None:
+    """Twenty resets, each in the middle of a request: it answers in time after every one.
+
+    Usual cause: a server that does not start because its port is still taken; a half-written file.
+    """
+    if len(storm.boots) < STORM or max(storm.boots) > profile.boot_timeout_s:
+        raise Finding(
+            f"the slowest of {len(storm.boots)} boots took {max(storm.boots):.1f} s; "
+            f"promised: {profile.boot_timeout_s:.0f} s"
+        )
+
+
+@check("ROT-08", must, "device coverage")
+def test_every_kind_of_reset_rotates_alike(
+    target: Target,
+    api: Api,
+    raw: RawClient,
+    profile: Profile,
+    secret: SecretControl,
+    reboot: RebootControl,
+) -> None:
+    """Hard reset, watchdog and power cycle, as far as the bench has a control for them.
+
+    A soft reset is not among them: on the cameras it does not start ``main.py``.
+
+    Usual cause: memory that survives a reset, taken for the key.
+    """
+    answers = {}
+    missing = []
+    for kind in ("hard", "wdt", "power"):
+        token = api.token()
+        before = secret.read()
+        secret.delete()
+        try:
+            # Not the fixture: a kind that is missing must not skip the others.
+            target.controls.reboot(kind)  # type: ignore[operator]
+        except Unavailable as absent:
+            missing.append(str(absent))
+            secret.write(before)
+            continue
+        answers[kind] = use(api, raw, token)
+        if secret.read() == before:
+            raise Finding(f"after a {kind} reset the key is the old one; promised: a new one")
+    verdict.refused_all(answers, "an old token", status=profile.unauthorized)
+    if list(answers) == ["hard"]:
+        pytest.skip(f"a hard reset rotates; {'; '.join(missing)}")
+
+
+class ShortKey(NamedTuple):
+    """What became of a key's file of a wrong length, after a reboot.
+
+    :ivar length: bytes that were written
+    :ivar forged: a token signed with those bytes
+    :ivar served: a login: accepted with a sound key, or refused because there is none
+    :ivar now: length of the key's file after the reboot
+    """
+
+    length: int
+    forged: Answer
+    served: Answer
+    now: int
+
+
+@pytest.fixture
+def short_keys(
+    target: Target,
+    api: Api,
+    raw: RawClient,
+    secret: SecretControl,
+    reboot: RebootControl,
+    mint: MintControl,
+) -> list[ShortKey]:
+    """The key's file is cut to 0, 1 and 31 bytes, as by a power cut, and the board is rebooted."""
+
+    def make() -> list[ShortKey]:
+        seen = []
+        for length in (0, 1, 31):
+            claims = tokens.decode(api.token()).claims
+            short = SecretBytes(secret.read()[:length])
+            secret.write(short)
+            reboot()
+            forged = tokens.mint(claims, short)
+            seen.append(
+                ShortKey(
+                    length,
+                    use(api, raw, forged),
+                    raw.send(api.compose_login()),
+                    len(secret.read()) if secret.exists() else 0,
+                )
+            )
+        return seen
+
+    return recorded("short keys", target, make)
+
+
+@check("ROT-09", must, "RFC 7518 §3.2; CVE-2019-20933")
+def test_an_empty_key_signs_nothing(short_keys: list[ShortKey], profile: Profile) -> None:
+    """A ``secret.bin`` of 0 bytes, as a power cut leaves it: a token of the empty key is refused.
+
+    Usual cause: the file is there, so it is read, and nobody looks at its length.
+    """
+    empty = short_keys[0]
+    verdict.refused(
+        empty.forged, "a token signed with the empty key", status=profile.unauthorized | {503}
+    )
+    verdict.refused(empty.served, "a sound key, or no service", status={200, 503})
+
+
+@check("ROT-10", must, "RFC 7518 §3.2")
+def test_a_short_key_is_replaced_or_refused(short_keys: list[ShortKey], profile: Profile) -> None:
+    """A ``secret.bin`` of 1 and of 31 bytes signs nothing.
+
+    Usual cause: the file is there, so it is read, and nobody looks at its length.
+    """
+    for key in short_keys[1:]:
+        verdict.refused(
+            key.forged,
+            f"a token signed with a key of {key.length} bytes",
+            status=profile.unauthorized | {503},
+        )
+        if key.served.status == 200 and key.now != profile.secret_bytes:
+            verdict.broken(
+                f"a key of {profile.secret_bytes} bytes, or no service",
+                key.served,
+                f"it serves, and the key's file has {key.now} bytes",
+            )
+        verdict.refused(key.served, "a sound key, or no service", status={200, 503})
+
+
+@check("ROT-13", must, 'OpenMV docs 10.9 ("/sdcard if mounted, /flash otherwise")')
+def test_a_key_left_behind_on_flash_revives_nothing(secret: SecretControl) -> None:
+    """Rotated on the card, then booted without it: tokens of the stale key on flash stay dead."""
+    pytest.skip(f"needs an SD card that the bench can remove, but {secret.path} is on flash")
+
+
+@check("ROT-15", should, "ASVS 7.4.3")
+def test_a_changed_password_ends_its_tokens(
+    api: Api, raw: RawClient, profile: Profile, password_control: PasswordControl
+) -> None:
+    """Usual cause: nothing in a token depends on the password."""
+    token = api.token()
+    verdict.accepted(use(api, raw, token), "a token, before the change")
+    password_control.change("a-new-password-17")
+    answer = use(api, raw, token)
+    verdict.refused(answer, "a token of the old password", status=profile.unauthorized)
+    verdict.accepted(use(api, raw, api.token()), "a token of the new password")
+
+
+@check("ROT-17", should, "exact bytes")
+def test_one_byte_more_is_another_key(
+    api: Api, raw: RawClient, profile: Profile, secret: SecretControl, reboot: RebootControl
+) -> None:
+    """A line feed behind the key, as an editor leaves it: old tokens are refused.
+
+    Usual cause: ``strip()`` on what was read.
+    """
+    token = api.token()
+    secret.write(SecretBytes(secret.read() + b"\n"))
+    reboot()
+    answer = use(api, raw, token)
+    verdict.refused(answer, "a token of the key without it", status=profile.unauthorized)
+
+
+@check("ROT-19", must, "auth-adventures jwt_sketch.py")
+def test_a_graceful_rotation_keeps_the_old_key_for_a_while(profile: Profile) -> None:
+    """The new key signs, and the old one still verifies until it is removed."""
+    pytest.skip(f"the profile {profile.name!r} has one signing key, and no list of them")
+
+
+@check("ROT-20", must, "connexion tutorial")
+def test_each_kind_of_token_has_a_key_of_its_own(profile: Profile) -> None:
+    """Rotating one ends the tokens of that kind only."""
+    pytest.skip(f"the profile {profile.name!r} has one kind of token")
