@@ -1,4 +1,205 @@
 """The ``hil`` command."""
 
+from __future__ import annotations
 
-def main() -> None: ...
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import __version__
+from .errors import BenchError, BoardError, HilError
+
+if TYPE_CHECKING:
+    from .config import Inventory
+
+EXIT_CODES = """
+\b
+Exit codes:
+  0  all is well
+  1  a finding: the firmware broke a promise (hil run), or a problem was found (hil doctor)
+  2  wrong usage, or a wrong devices.yaml
+  3  the bench's fault: cable, held port, missing program
+  4  the board's fault: it does not answer
+"""
+
+
+class _Group(click.Group):
+    """Turns our errors into one message and an exit code; subcommands are imported when called."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().main(*args, **kwargs)
+        except HilError as error:
+            click.echo(f"hil: {error}", err=True)
+            from .errors import ConfigError
+
+            code = {ConfigError: 2, BenchError: 3, BoardError: 4}
+            sys.exit(next(c for kind, c in code.items() if isinstance(error, kind)))
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), "virtual"])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name == "virtual":
+            from .virtual.cli import virtual
+
+            return virtual
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(
+    cls=_Group, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]}
+)
+@click.version_option(__version__)
+def main() -> None:
+    """Hardware-in-the-loop tests for camera boards: tokens, clocks, secrets, on the real thing."""
+
+
+_devices = click.option(
+    "--devices",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The bench's inventory [default: $HIL_DEVICES, ./devices.yaml, else the embedded bench].",
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def _inventory(devices: Path | None) -> Inventory:
+    from . import config
+
+    return config.load(devices, Path.cwd(), os.environ)
+
+
+@main.command("list")
+@_devices
+@_json
+@click.option("--ask", is_flag=True, help="Ask each listed board what it runs; pauses it shortly.")
+def list_(devices: Path | None, as_json: bool, ask: bool) -> None:
+    """Show what is listed in devices.yaml and what is attached.
+
+    Without --ask no port is opened, so no running application is disturbed.
+    """
+    from . import listing
+
+    rows = listing.rows(_inventory(devices), ask=ask)
+    if as_json:
+        click.echo(json.dumps([row.as_dict() for row in rows], indent=2))
+    else:
+        listing.print_table(rows)
+
+
+@main.command()
+@click.argument("names", nargs=-1, metavar="[TARGET]...")
+@_devices
+@_json
+@click.option("--repl", is_flag=True, help="Also enter each board's REPL; pauses its application.")
+def doctor(names: tuple[str, ...], devices: Path | None, as_json: bool, repl: bool) -> None:
+    """Examine this host and the listed targets, and say what to do next."""
+    from . import doctor as examination
+
+    findings = examination.examine(_inventory(devices), names or None, repl=repl)
+    if as_json:
+        click.echo(json.dumps([finding.as_dict() for finding in findings], indent=2))
+    else:
+        examination.print_table(findings)
+    if any(finding.status == "fail" for finding in findings):
+        sys.exit(1)
+
+
+@main.group(invoke_without_command=True)
+@click.pass_context
+@_json
+def checks(ctx: click.Context, as_json: bool) -> None:
+    """List the checks; 'hil checks explain ID' tells one."""
+    if ctx.invoked_subcommand:
+        return
+    from . import catalogue
+
+    entries = catalogue.load()
+    if as_json:
+        click.echo(json.dumps([_as_dict(entry) for entry in entries], indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("id", "", "check", "needs", "source", box=None, header_style="bold")
+    for entry in entries:
+        table.add_row(
+            entry.check.id,
+            entry.check.severity.value,
+            entry.title,
+            ", ".join(entry.needs),
+            entry.check.source,
+        )
+    Console().print(table)
+    click.echo(f"{len(entries)} checks")
+
+
+@checks.command()
+@click.argument("check_id", metavar="ID")
+@_json
+def explain(check_id: str, as_json: bool) -> None:
+    """Tell one check: what is promised and by whom, what is sent, what must come back."""
+    from . import catalogue
+
+    entries = {entry.check.id: entry for entry in catalogue.load()}
+    entry = entries.get(check_id.upper())
+    if entry is None:
+        import difflib
+
+        near = difflib.get_close_matches(check_id.upper(), entries, n=3)
+        raise click.BadParameter(
+            f"no check {check_id!r}" + (f"; did you mean {', '.join(near)}?" if near else ""),
+            param_hint="ID",
+        )
+    if as_json:
+        click.echo(json.dumps(_as_dict(entry), indent=2))
+        return
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    console.print(f"[bold]{entry.check.id}[/]  {entry.title}  ({entry.check.severity.value})")
+    for label, text in (
+        ("source", entry.check.source),
+        ("sent", entry.request),
+        ("expected", entry.expected),
+        ("needs", ", ".join(entry.needs) or "the network only"),
+        ("file", entry.file),
+    ):
+        console.print(f"  {label:<9}", end="")
+        console.print(text, markup=False)
+    if entry.told:
+        console.print()
+        console.print(entry.told, markup=False)
+
+
+def _as_dict(entry: Any) -> dict[str, Any]:
+    return {
+        "id": entry.check.id,
+        "group": entry.check.group,
+        "severity": entry.check.severity.value,
+        "title": entry.title,
+        "source": entry.check.source,
+        "needs": list(entry.needs),
+        "request": entry.request,
+        "expected": entry.expected,
+        "told": entry.told,
+        "file": entry.file,
+    }
+
+
+@main.command(
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    add_help_option=False,
+)
+@click.argument("pytest_args", nargs=-1, type=click.UNPROCESSED)
+def run(pytest_args: tuple[str, ...]) -> None:
+    """Run the installed checks: 'pytest -m hil' on them, with pytest's own options."""
+    import pytest
+
+    from .checks import paths
+
+    sys.exit(pytest.main(["-m", "hil", *pytest_args, *map(str, paths())]))

@@ -1,0 +1,5 @@
+"""``python -m hil`` is the ``hil`` command."""
+
+from .cli import main
+
+main()
