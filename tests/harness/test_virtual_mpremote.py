@@ -121,7 +121,7 @@ def test_df(board: VirtualBoard) -> None:
 def test_mount(board: VirtualBoard, tmp_path: Path) -> None:
     (tmp_path / "hosted.py").write_text("answer = 42\n")
     said = mpremote(board, "mount", str(tmp_path), "exec", "import hosted; print(hosted.answer)")
-    assert said.split()[-1] == "42"
+    assert "42" in said.split()  # mpremote prints its own line before it or after it
 
 
 def test_repl(board: VirtualBoard) -> None:
