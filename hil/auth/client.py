@@ -82,7 +82,7 @@ class Api:
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         """One request on a connection of its own. ``options`` are httpx's.
 
-        :raises httpx.TransportError: no sound answer came
+        :raises Finding: no answer came, or nothing that is HTTP: a sound request gets one
         """
         import httpx
 
@@ -96,7 +96,14 @@ class Api:
                 timeout=self.timeout,
                 trust_env=False,
             )
-        return self._client.request(method, self.base_url + path, **options)
+        try:
+            return self._client.request(method, self.base_url + path, **options)
+        except httpx.TransportError as error:
+            raise Finding(
+                f"promised: an answer to {method} {path}\n"
+                f"got: none from {self.base_url} within {self.timeout:.0f} s"
+                f" ({type(error).__name__})"
+            ) from None
 
     def login(self, *, user: Any = UNSET, password: Any = UNSET) -> httpx.Response:
         """Trade the password for a token."""
