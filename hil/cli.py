@@ -202,4 +202,5 @@ def run(pytest_args: tuple[str, ...]) -> None:
 
     from .checks import paths
 
-    sys.exit(pytest.main(["-m", "hil", *pytest_args, *map(str, paths())]))
+    unused = ["-p", "no:anyio", "-p", "no:platformdirs"]  # see benchmarks/startup.py
+    sys.exit(pytest.main(["-m", "hil", *unused, *pytest_args, *map(str, paths())]))

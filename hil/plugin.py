@@ -51,11 +51,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "hil: a check that runs against every target of the bench; select with -m hil"
     )
-    if _selected(config) and not config.option.collectonly:
+    if selects_checks(config) and not config.option.collectonly:
         _plan(config)
 
 
-def _selected(config: pytest.Config) -> bool:
+def selects_checks(config: pytest.Config) -> bool:
     """True when the user asked for the checks: the ``-m`` expression names the mark ``hil``."""
     words = str(config.getoption("markexpr") or "").replace("(", " ").replace(")", " ").split()
     return any(word == "hil" and (i == 0 or words[i - 1] != "not") for i, word in enumerate(words))
@@ -100,7 +100,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """All checks of one target in a row; and none of them without ``-m hil``."""
-    if not _selected(config):
+    if not selects_checks(config):
         hil = [item for item in items if item.get_closest_marker("hil")]
         if hil:
             config.hook.pytest_deselected(items=hil)
