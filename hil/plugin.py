@@ -51,7 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "hil: a check that runs against every target of the bench; select with -m hil"
     )
-    if selects_checks(config) and not config.option.collectonly:
+    if selects_checks(config):
         _plan(config)
 
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -217,7 +217,9 @@ def _fields(place: tuple[str, ...]) -> list[str]:
     model: type[BaseModel] = Profile
     for part in place:
         field = model.model_fields.get(part)
-        if field is None or not isinstance(field.annotation, type):
+        kind: Any = field.annotation if field else None
+        # In Python 3.10 a tuple[Known, ...] counts as a class too.
+        if not isinstance(kind, type) or get_origin(kind):
             return sorted(Known.model_fields)
-        model = field.annotation
+        model = kind
     return sorted(model.model_fields)

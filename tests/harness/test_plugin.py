@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -43,7 +45,7 @@ def test_other_mark_expressions_do_not_select_the_checks(
 def test_a_wrong_inventory_is_one_sentence_and_no_traceback(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(CHECK)
     pytester.makefile(".yaml", devices="targets:\n  porch:\n    kynd: board\n")
-    result = pytester.runpytest_inprocess("-m", "hil")
+    result = pytester.runpytest_subprocess("-m", "hil")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*devices.yaml:3:*kynd*kind*"])
     assert "Traceback" not in result.stderr.str()
@@ -51,7 +53,7 @@ def test_a_wrong_inventory_is_one_sentence_and_no_traceback(pytester: pytest.Pyt
 
 def test_an_unknown_target_is_refused_with_the_nearest_name(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(CHECK)
-    result = pytester.runpytest_inprocess("-m", "hil", "--target", "virtual-n7")
+    result = pytester.runpytest_subprocess("-m", "hil", "--target", "virtual-n7")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*virtual-n7*virtual-n6*"])
 
@@ -60,8 +62,9 @@ def test_each_check_is_collected_once_per_target_in_the_targets_order(
     pytester: pytest.Pytester,
 ) -> None:
     pytester.makepyfile(CHECK)
-    result = pytester.runpytest_inprocess("-m", "hil", "--collect-only", "-q")
+    result = pytester.runpytest_subprocess("-m", "hil", "--collect-only", "-q")
     assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["*[[]virtual-n6]", "*[[]virtual-ae3]"])
 
 
 def test_starting_pytest_imports_nothing_heavy(pytester: pytest.Pytester) -> None:
@@ -83,3 +86,24 @@ def test_starting_pytest_imports_nothing_heavy(pytester: pytest.Pytester) -> Non
     )
     assert "IMPORTED []" in result.stdout
     assert "1 passed" in result.stdout
+
+
+def test_the_main_job_needs_nothing_of_the_test_extra(tmp_path: Path) -> None:
+    """``tox -e hil`` installs the package without it."""
+    script = textwrap.dedent(
+        """
+        import sys, pytest
+        class Missing:
+            def find_spec(self, name, path=None, target=None):
+                if name.partition(".")[0] in ("hypothesis", "ntplib", "hatchling"):
+                    raise ModuleNotFoundError(name)
+        sys.meta_path.insert(0, Missing())
+        options = ["-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
+        sys.exit(pytest.main(["-m", "hil", "--collect-only", *options]))
+        """
+    )
+    project = Path(__file__).parents[2]
+    result = subprocess.run(
+        [sys.executable, "-c", script], cwd=project, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
