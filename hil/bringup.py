@@ -17,15 +17,15 @@ from urllib.parse import urlsplit
 
 from . import journal
 from .deadline import Deadline
-from .errors import BenchError, BoardError, Finding, HilError
+from .errors import BenchError, BoardError, HilError
+from .reboot import Reboot, no_answer
 from .secrets import SecretStr
-from .target import Absent, Controls, Target, Unavailable
+from .target import Absent, Controls, Target
 
 if TYPE_CHECKING:
     from .auth.profile import Profile
     from .clock.ntp import NtpServer
     from .config import Secrets, TargetSpec
-    from .control import SecretControl
     from .discovery.mdns import Resolved
     from .link.board import BoardLink, Identity
     from .link.repl import Repl
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 # A real board: reset 3 s, Wi-Fi 4 s, and a first deploy of 270 KB over USB a few seconds more.
 BRING_UP_BUDGET_S = 90.0
 PUT_BACK_BUDGET_S = 45.0
-# A clock that a power cut has reset is years off: the youngest starts in 2021, the oldest in 1970.
-LOST_CLOCK_S = 366 * 86_400.0
 # A responder answers within 120 ms (RFC 6762 §6); a resolver asks three times in three seconds.
 MDNS_BUDGET_S = 3.0
 
@@ -143,16 +141,6 @@ def _expect_answer(target: Target, deadline: Deadline) -> None:
         )
 
 
-def _no_answer(name: str, what: str, link: BoardLink, hint: str = "") -> Exception:
-    """The firmware's fault if it raised since it was started, else the board's."""
-    raised = link.console.tracebacks
-    if raised and raised[-1].exception_type != "KeyboardInterrupt":
-        lines = "\n".join(raised[-1].lines)
-        return Finding(f"{name}: {what}: its application has raised\n{lines}")
-    last = link.console.text.strip().rpartition("\n")[2]
-    return BoardError(what, target=name, hint=f"{hint} Its last console line: {last!a}".strip())
-
-
 def _http_port(device: str) -> str:
     """``:8080`` for a virtual board, started by this run or by ``hil virtual up``: an ordinary user
     cannot give it port 80. Empty for a real one."""
@@ -206,7 +194,7 @@ class _Bringing:
             "",
         )
         if not target.api.alive(deadline.sooner(target.profile.boot_timeout_s)):
-            raise _no_answer(spec.name, f"no HTTP answer from {target.base_url}", link)
+            raise no_answer(spec.name, f"no HTTP answer from {target.base_url}", link)
         # A name may lead to another board: boards of one model share their default host name.
         told = self._told_address(link, target.api.alive, deadline)
         if problem := verify_address(resolved, told, target=spec.name):
@@ -332,7 +320,7 @@ class _Bringing:
             return found, found.address, []
         told = self._told_address(link, lambda _: True, deadline)
         if not told:
-            raise _no_answer(self.spec.name, "it has no address", link, "is its Wi-Fi right?")
+            raise no_answer(self.spec.name, "it has no address", link, "is its Wi-Fi right?")
         note = f"{hostname}.local does not answer on mDNS: the address is the board's own word"
         return found, told, [note]
 
@@ -377,50 +365,6 @@ class _Bringing:
             clock=ClockControl(
                 paused, ntp=server, route=route if virtual else None, target=target.name
             ),
-            reboot=_Reboot(target, link, virtual, secret),
+            reboot=Reboot(target, link, virtual, secret),
             console=link.console,
         )
-
-
-@dataclass
-class _Reboot:
-    """:class:`hil.target.RebootControl` of a board."""
-
-    target: Target
-    link: BoardLink
-    virtual: VirtualBoard | None
-    secret: SecretControl | None
-
-    def _cycle_power(self, virtual: VirtualBoard, deadline: Deadline) -> None:
-        """Off and on. The RTC may have lost the time: then the bench, in NTP's place, sets it."""
-        from .clock import rtc
-
-        virtual.power_off()
-        virtual.power_on()
-        self.link.open(deadline)
-        if not self.target.api.alive(deadline):
-            return
-        with self.link.paused(deadline, self.target.api.alive) as repl:
-            if abs(rtc.read(repl, deadline, samples=1).offset) > LOST_CLOCK_S:
-                rtc.set_clock(repl, round(time.time()), deadline)
-
-    def __call__(self, kind: str = "hard") -> None:
-        from .link.board import STARVE_WATCHDOG
-
-        budget = self.target.profile.boot_timeout_s
-        deadline = Deadline.after(budget)
-        if kind == "hard":
-            self.link.hard_reset(deadline)
-        elif kind == "wdt":
-            self.link.hard_reset(deadline, STARVE_WATCHDOG)
-        elif kind == "power" and self.virtual is not None:
-            self._cycle_power(self.virtual, deadline)
-        elif kind == "soft":
-            raise Unavailable("a soft reset does not start main.py on an OpenMV camera")
-        else:
-            raise Unavailable(f"{self.target.name} has no control for a reset by {kind}")
-        if self.secret:
-            self.secret.rebooted()
-        if not self.target.api.alive(deadline):
-            what = f"no HTTP answer within {budget:.0f} s after a {kind} reset"
-            raise _no_answer(self.target.name, what, self.link)

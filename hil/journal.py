@@ -137,6 +137,6 @@ def restore(repl: Repl, deadline: Deadline) -> Restored | None:
     answer = repl.exec(_BOARD_CODE + _RESTORE + _FORGET, deadline).strip()
     try:
         index = json.loads(answer)
-        return index and Restored(tuple(index["files"]), float(index["clock_offset_s"]))
+        return index and Restored(tuple(sorted(index["files"])), float(index["clock_offset_s"]))
     except (ValueError, TypeError, KeyError, AttributeError):
         raise BoardError(f"the journal on the board answered {answer[:80]!r}") from None

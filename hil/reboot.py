@@ -1,0 +1,73 @@
+"""Resetting a board in one of several ways, and waiting until its application answers again."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .deadline import Deadline
+from .errors import BoardError, Finding
+from .target import Target, Unavailable
+
+if TYPE_CHECKING:
+    from .control import SecretControl
+    from .link.board import BoardLink
+    from .virtual.board import VirtualBoard
+
+# A clock that a power cut has reset is years off: the youngest starts in 2021, the oldest in 1970.
+LOST_CLOCK_S = 366 * 86_400.0
+
+
+@dataclass
+class Reboot:
+    """:class:`hil.target.RebootControl` of a board."""
+
+    target: Target
+    link: BoardLink
+    virtual: VirtualBoard | None
+    secret: SecretControl | None
+
+    def _cycle_power(self, virtual: VirtualBoard, deadline: Deadline) -> None:
+        """Off and on. The RTC may have lost the time: then the bench, in NTP's place, sets it."""
+        from .clock import rtc
+
+        virtual.power_off()
+        virtual.power_on()
+        self.link.open(deadline)
+        if not self.target.api.alive(deadline):
+            return
+        with self.link.paused(deadline, self.target.api.alive) as repl:
+            if abs(rtc.read(repl, deadline, samples=1).offset) > LOST_CLOCK_S:
+                rtc.set_clock(repl, round(time.time()), deadline)
+
+    def __call__(self, kind: str = "hard") -> None:
+        from .link.board import STARVE_WATCHDOG
+
+        budget = self.target.profile.boot_timeout_s
+        deadline = Deadline.after(budget)
+        if kind == "hard":
+            self.link.hard_reset(deadline)
+        elif kind == "wdt":
+            self.link.hard_reset(deadline, STARVE_WATCHDOG)
+        elif kind == "power" and self.virtual is not None:
+            self._cycle_power(self.virtual, deadline)
+        elif kind == "soft":
+            raise Unavailable("a soft reset does not start main.py on an OpenMV camera")
+        else:
+            raise Unavailable(f"{self.target.name} has no control for a reset by {kind}")
+        if self.secret:
+            self.secret.rebooted()
+        if not self.target.api.alive(deadline):
+            what = f"no HTTP answer within {budget:.0f} s after a {kind} reset"
+            raise no_answer(self.target.name, what, self.link)
+
+
+def no_answer(name: str, what: str, link: BoardLink, hint: str = "") -> Exception:
+    """The firmware's fault if it raised since it was started, else the board's."""
+    raised = link.console.tracebacks
+    if raised and raised[-1].exception_type != "KeyboardInterrupt":
+        lines = "\n".join(raised[-1].lines)
+        return Finding(f"{name}: {what}: its application has raised\n{lines}")
+    last = link.console.text.strip().rpartition("\n")[2]
+    return BoardError(what, target=name, hint=f"{hint} Its last console line: {last!a}".strip())

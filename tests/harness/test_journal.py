@@ -1,0 +1,117 @@
+"""The journal on the board, with the power cut after every single block write of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hil import journal
+from hil.deadline import Deadline
+from hil.errors import BoardError
+from hil.link import files
+from hil.link.board import BoardLink
+from hil.virtual.board import VirtualBoard
+
+KEPT = ["secret.bin", "settings.json", "absent.json"]
+FOUND = {"secret.bin": b"s" * 32, "settings.json": b"{}" * 700}
+CHANGED = {"secret.bin": b"c" * 32, "settings.json": b"[]", "absent.json": b"new"}
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Iterator[VirtualBoard]:
+    with VirtualBoard.start(
+        "journal", model="openmv-ae3", state=tmp_path / "state", bus=tmp_path / "bus"
+    ) as board:
+        yield board
+
+
+@pytest.fixture
+def link(board: VirtualBoard) -> Iterator[BoardLink]:
+    with BoardLink("journal", board.device) as link:
+        yield link
+
+
+def write(link: BoardLink, tree: dict[str, bytes]) -> None:
+    deadline = Deadline.after(10)
+    with link.repl(deadline) as repl:
+        for path, data in tree.items():
+            files.write_file(repl, path, data, deadline)
+
+
+def read(link: BoardLink) -> dict[str, bytes]:
+    deadline = Deadline.after(10)
+    with link.repl(deadline) as repl:
+        return {
+            path: files.read_file(repl, path, deadline)
+            for path in KEPT
+            if files.exists(repl, path, deadline)
+        }
+
+
+def begin(link: BoardLink) -> bool:
+    deadline = Deadline.after(5)
+    with link.repl(deadline) as repl:
+        return journal.begin(repl, KEPT, 12.5, deadline)
+
+
+def restore(link: BoardLink) -> journal.Restored | None:
+    deadline = Deadline.after(5)
+    with link.repl(deadline) as repl:
+        return journal.restore(repl, deadline)
+
+
+def cut(board: VirtualBoard, link: BoardLink, after: int, work) -> bool:  # type: ignore[no-untyped-def]
+    """Do ``work`` and cut the power after so many block writes; True if it came to that."""
+    board.control("cut_after_writes", n=after)
+    try:
+        work(link)
+    except BoardError:
+        board.power_on()
+        link.open(Deadline.after(5))
+        return True
+    board.control("cut_after_writes", n=None)
+    return False
+
+
+def test_what_was_changed_comes_back(link: BoardLink) -> None:
+    write(link, FOUND)
+    assert begin(link)
+    write(link, CHANGED)
+    assert not begin(link), "an unfinished journal is not overwritten"
+    restored = restore(link)
+    assert restored == journal.Restored(tuple(sorted(KEPT)), 12.5)
+    assert read(link) == FOUND
+    assert restore(link) is None
+
+
+def test_a_cut_while_it_is_begun_leaves_the_files_alone(
+    board: VirtualBoard, link: BoardLink
+) -> None:
+    write(link, FOUND)
+    writes = 0
+    while cut(board, link, writes, begin):
+        assert read(link) == FOUND
+        restore(link)
+        assert read(link) == FOUND
+        writes += 1
+    assert writes > 5
+
+
+def test_a_cut_while_it_is_restored_is_made_good_by_the_next(
+    board: VirtualBoard, link: BoardLink
+) -> None:
+    write(link, FOUND)
+    writes = 0
+    while True:
+        begin(link)
+        write(link, CHANGED)
+        was_cut = cut(board, link, writes, restore)
+        restore(link)
+        assert read(link) == FOUND
+        assert restore(link) is None
+        if not was_cut:
+            break
+        writes += 1
+    assert writes > 5
