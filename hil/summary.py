@@ -32,13 +32,13 @@ def write_summary(terminal: TerminalReporter, bench: Bench) -> None:
     for target in sorted(verdicts, key=bench.names.index):
         counts = verdicts[target]
         told = ", ".join(
-            f"{len(counts[category])} {word}"
-            for category, word in (
-                ("passed", "checks passed"),
-                ("failed", "findings"),
-                ("error", "errors"),
-                ("advisory", "advisories"),
-                ("skipped", "skipped"),
+            f"{len(counts[category])} {one if len(counts[category]) == 1 else many}"
+            for category, one, many in (
+                ("passed", "check passed", "checks passed"),
+                ("failed", "finding", "findings"),
+                ("error", "error", "errors"),
+                ("advisory", "advisory", "advisories"),
+                ("skipped", "skipped", "skipped"),
             )
             if counts[category]
         )

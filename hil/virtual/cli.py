@@ -24,12 +24,12 @@ virtual = click.Group(
 
 @virtual.command()
 @click.option("--model", default="openmv-n6", show_default=True, help="Key of the board table.")
-@click.option("--name", default="virtual", show_default=True, help="Makes the board's identity.")
+@click.option("--name", default="virtual", show_default=True, help="Its folder in --state.")
 @click.option("--count", default=1, show_default=True, type=click.IntRange(1, 64))
 @click.option(
     "--state",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where flash and clock live on; a temporary directory if not given.",
+    help="Where flash, clock and USB identity live on; a temporary directory if not given.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per board.")
 def up(model: str, name: str, count: int, state: Path | None, as_json: bool) -> None:

@@ -64,7 +64,7 @@ def test_the_fixtures_put_back_what_a_check_changed(run) -> None:  # type: ignor
     result.assert_outcomes(passed=2, skipped=1, failed=1)
     result.stdout.fnmatch_lines(
         [
-            "tidy: 2 checks passed, 1 findings, 1 advisories, 1 skipped",
+            "tidy: 2 checks passed, 1 finding, 1 advisory, 1 skipped",
             "*LOG-05 tidy: *it could be better*",
             "*ROT-06: a soft reset does not start main.py*",
         ]
