@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 
 class Bench:
-    """:ivar names: the targets of this run, in the inventory's order"""
+    """:ivar names: the targets of this run, in the inventory's order
+    :ivar problems: after :meth:`close`: the boards that could not be put back, and why
+    """
 
     def __init__(
         self, specs: Sequence[TargetSpec], *, state: Path, source: str, notes: Sequence[str] = ()
@@ -33,6 +35,7 @@ class Bench:
         self._notes = list(notes)
         self._coming: dict[str, Future[Target]] = {}
         self._pool: ThreadPoolExecutor | None = None
+        self.problems: list[str] = []
 
     @classmethod
     def plan(cls, explicit: Path | None, rootdir: Path, only: Sequence[str] | None) -> Bench:
@@ -102,13 +105,12 @@ class Bench:
         ]
 
     def close(self) -> list[str]:
-        """Put every board back as it was found.
+        """Put every board back as it was found. Once: a second call does nothing.
 
-        :returns: one message for each board that could not be put back
+        :returns: one message for each board that could not be put back; also in ``problems``
         """
         if self._pool is None:
             return []
-        problems: list[str] = []
         for future in self._coming.values():
             future.cancel()
         self._pool.shutdown(wait=True)
@@ -116,8 +118,7 @@ class Bench:
             for closing in [pool.submit(target.close) for target in self.up()]:
                 try:
                     closing.result()
-                except HilError as error:
-                    problems.append(f"not put back: {error}")
-        self._coming.clear()
+                except (HilError, OSError) as error:
+                    self.problems.append(f"not put back: {error}")
         self._pool = None
-        return problems
+        return self.problems

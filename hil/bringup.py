@@ -248,6 +248,8 @@ class _Bringing:
 
         spec, profile, notes = self.spec, _profile(self.spec), []
         with link.repl(deadline) as repl:
+            # From here on the application stands still: whatever fails, it is started again.
+            self.stack.callback(self._put_back, link, powered_off=powered_off)
             identity = identify(repl, deadline)
             left = journal.restore(repl, deadline)
             if left:
@@ -255,7 +257,6 @@ class _Bringing:
             offset = left.clock_offset_s if left else rtc.read(repl, deadline).offset
             kept = [path for path in (profile.files.secret, profile.files.settings) if path]
             journal.begin(repl, kept, offset, deadline)
-            self.stack.callback(self._put_back, link, powered_off=powered_off)
 
             hostname = spec.hostname or f"hil-{identity.unique_id.hex()[-6:]}"
             folder = provision.reference() if spec.firmware == "camera" else Path(spec.firmware)
@@ -300,12 +301,14 @@ class _Bringing:
         from .clock import rtc
 
         deadline = Deadline.after(PUT_BACK_BUDGET_S)
-        with link.repl(deadline) as repl:
-            restored = journal.restore(repl, deadline)
-            if restored:
-                rtc.set_clock(repl, round(time.time() + restored.clock_offset_s), deadline)
-        if not powered_off:
-            link.hard_reset(deadline)
+        try:
+            with link.repl(deadline) as repl:
+                restored = journal.restore(repl, deadline)
+                if restored:
+                    rtc.set_clock(repl, round(time.time() + restored.clock_offset_s), deadline)
+        finally:
+            if not powered_off:
+                link.hard_reset(deadline)
 
     # --- where it answers ---
 

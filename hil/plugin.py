@@ -172,6 +172,14 @@ def pytest_report_teststatus(report: Any) -> tuple[str, str, str] | None:
     return None
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Every board is left as it was found, also after Ctrl-C. One that is not fails the run."""
+    bench = session.config.stash.get(bench_key, None)
+    if bench and bench.close() and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
     if config.stash.get(bench_key, None):
         from .summary import write_summary
@@ -180,8 +188,7 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Also after Ctrl-C and after an internal error: every board is left as it was found."""
+    """After an internal error, too, which ends a session before its finish."""
     bench = config.stash.get(bench_key, None)
     if bench:
-        for problem in bench.close():
-            print(f"hil: {problem}")  # noqa: T201 - the terminal reporter is gone by now
+        bench.close()

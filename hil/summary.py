@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 def write_summary(terminal: TerminalReporter, bench: Bench) -> None:
     """Counts per target, advisories, skips grouped by their reason, notes on the bench."""
+    for problem in bench.problems:
+        terminal.write_line(f"hil: {problem}", red=True, bold=True)
     verdicts: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     reasons: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     advisories: list[tuple[str, str, str]] = []

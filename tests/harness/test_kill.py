@@ -38,6 +38,14 @@ LOGS_IN = """
         assert api.login().status_code == 200
 """
 
+SPOILS_THE_JOURNAL = """
+    from hil.check import check, must
+
+    @check("LOG-01", must, "OpenMV docs 10.9.2")
+    def test_spoils_it(files):
+        files.write(".hil/index.json", b"not JSON")
+"""
+
 
 @pytest.fixture
 def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[VirtualBoard]:
@@ -127,3 +135,30 @@ def test_ctrl_c_leaves_the_board_as_it_was_found(
     interrupted.communicate(timeout=60)
     assert {path: on_board(board, path) for path in as_found} == as_found
     assert on_board(board, ".hil/index.json") is None
+
+
+def test_a_board_that_is_not_put_back_fails_the_run(
+    pytester: pytest.Pytester, board: VirtualBoard, as_found: dict[str, bytes]
+) -> None:
+    pytester.makepyfile(SPOILS_THE_JOURNAL)
+    spoilt = run(pytester, board)
+    output, _ = spoilt.communicate(timeout=60)
+    assert "not put back: porch" in output, output
+    assert spoilt.returncode == 1, output
+
+
+def test_a_board_that_cannot_be_provisioned_goes_on_with_its_application(
+    pytester: pytest.Pytester, board: VirtualBoard
+) -> None:
+    deadline = Deadline.after(10)
+    with BoardLink("porch", board.device) as link, link.repl(deadline) as repl:
+        files.write_file(repl, "main.py", b"while True: pass", deadline)
+        repl.exec("import os\nos.mkdir('.hil')", deadline)
+        files.write_file(repl, ".hil/index.json", b"not JSON", deadline)
+    boots = board.control("status")["boots"]
+    pytester.makepyfile(LOGS_IN)
+    refused = run(pytester, board)
+    output, _ = refused.communicate(timeout=90)
+    assert refused.returncode == 1, output
+    assert "BoardError: porch" in output
+    assert board.control("status")["boots"] == boots + 1, "it was started again"
