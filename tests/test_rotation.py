@@ -7,7 +7,7 @@ once for each target, recorded, and each check judges its own promise by the rec
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import pytest
@@ -46,14 +46,7 @@ def recorded(kind: str, target: Target, make: Callable[[], _R]) -> _R:
     return made  # type: ignore[return-value]
 
 
-@pytest.fixture(autouse=True)
-def positive_control(api: Api, raw: RawClient, profile: Profile) -> Iterator[None]:
-    """A fresh token is accepted, just before and just after each check."""
-    yield from verdict.controlled(
-        raw,
-        lambda: api.compose_ack(token=api.token()),
-        lambda got: verdict.accepted(got, "a fresh token", json=profile.ack.answer),
-    )
+pytestmark = pytest.mark.usefixtures("bearer_control")
 
 
 def use(api: Api, raw: RawClient, token: str) -> Answer:

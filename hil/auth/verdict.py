@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import NoReturn
 
 from ..errors import Finding
+from ..secrets import SecretStr
 from .raw import Answer, Outcome, RawClient, Request
 
 _SHOWN = 4
@@ -68,25 +69,71 @@ def accepted_all(answers: Mapping[str, Answer], promise: str, *, status: int = 2
     _judge(answers, promise, {status}, meaning)
 
 
-def controlled(
-    client: RawClient, sound: Callable[[], Request], judge: Callable[[Answer], object]
-) -> Iterator[None]:
-    """The positive control around a check: the unmutated request is accepted before and after.
+def token_in(answer: Answer, field: str) -> SecretStr:
+    """The token of a login's answer: the text in this field of a JSON object.
 
-    Without it, a dead server would pass every check that expects a refusal.
+    :raises Finding: the login was refused, or there is none in its answer
+    """
+    __tracebackhide__ = True
+    accepted(answer, "the right password gets a token")
+    try:
+        token = answer.json()[field]
+    except (ValueError, KeyError, TypeError):
+        token = None
+    if not isinstance(token, str):
+        broken("a login's answer is JSON with the token", answer, f"no text in {field!r}")
+    return SecretStr(token)
+
+
+def controlled(
+    client: RawClient,
+    sound: Callable[[], Request],
+    judge: Callable[[Answer], object] = lambda answer: accepted(answer, "a sound request"),
+    *,
+    unsound: Callable[[], Request] | None = None,
+) -> Iterator[None]:
+    """The controls around a check: a sound request is accepted before and after, and one without
+    credentials is not.
+
+    Without the first, a dead server would pass every check that expects a refusal; without the
+    second, one that lets everybody in would pass every check that expects to be let in. They look
+    at no more than that: what an answer says is the business of one check, not of all.
 
     :param sound: composes the request anew each time, since tokens die with a rotation
-    :param judge: raises a finding unless the answer is all that it should be
-    :raises Finding: the control failed
+    :param judge: raises a finding unless the sound request got what it should
+    :param unsound: the same request without credentials
+    :raises Finding: a control failed
     """
     __tracebackhide__ = True
     for moment in ("before", "after"):
         try:
             judge(client.send(sound()))
+            if unsound and moment == "before":
+                answer = client.send(unsound())
+                if answer.outcome is Outcome.ACCEPTED:
+                    broken("no credentials, no entry", answer, "accepted without credentials")
         except Finding as finding:
-            raise Finding(f"positive control just {moment} the check: {finding}") from None
+            raise Finding(f"control just {moment} the check: {finding}") from None
         if moment == "before":
             yield
+
+
+def indistinguishable(answers: Mapping[str, Answer], promise: str) -> None:
+    """The answers differ in nothing that a client sees, but for the time of day.
+
+    :raises Finding: one differs from the first
+    """
+    __tracebackhide__ = True
+    (name, first), *others = answers.items()
+    for other_name, other in others:
+        if _seen(other) != _seen(first):
+            got = f"{other_name} gets another answer"
+            raise Finding(_text(promise, {name: first, other_name: other}, got))
+
+
+def _seen(answer: Answer) -> object:
+    fields = sorted((k.lower(), v) for k, v in answer.headers if k.lower() != "date")
+    return answer.status, answer.reason, fields, answer.body
 
 
 def broken(promise: str, answer: Answer, got: str) -> NoReturn:

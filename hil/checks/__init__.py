@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-GROUPS = ("login", "bearer", "expiry", "rotation", "basic")
+GROUPS = ("login", "bearer", "token", "expiry", "rotation", "basic", "transport", "leaks")
 
 
 def paths() -> list[Path]:

@@ -1,0 +1,1 @@
+"""What the camera gives away unasked: error texts, files, header fields, console, open ports."""
