@@ -339,6 +339,7 @@ class _Bringing:
     # --- what can be done to it ---
 
     def _controls(self, target: Target, link: BoardLink, virtual: VirtualBoard | None) -> Controls:
+        from .boots import BootWatch
         from .clock.ntp import NtpServer
         from .clock.skew import ClockControl
         from .control import FileControl, MintControl, PasswordControl, SecretControl
@@ -370,4 +371,5 @@ class _Bringing:
             ),
             reboot=Reboot(target, link, virtual, secret),
             console=link.console,
+            boots=BootWatch(link, paused),
         )

@@ -54,7 +54,8 @@ def check(check_id: str, severity: Severity, source: str) -> Callable[[_F], _F]:
     def mark(function: _F) -> _F:
         import pytest
 
-        marked: _F = pytest.mark.hil(function)
+        # group_guard: around each group, the board is alive and has not reset by itself.
+        marked: _F = pytest.mark.usefixtures("group_guard")(pytest.mark.hil(function))
         marked.__hil_check__ = Check(check_id, severity, source)  # type: ignore[attr-defined]
         return marked
 

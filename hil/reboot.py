@@ -32,6 +32,7 @@ class Reboot:
         """Off and on. The RTC may have lost the time: then the bench, in NTP's place, sets it."""
         from .clock import rtc
 
+        self.link.expect_reset()
         virtual.power_off()
         virtual.power_on()
         self.link.open(deadline)

@@ -7,13 +7,14 @@ is skipped with that reason, never passed.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from .auth.client import Api
     from .auth.profile import Profile
     from .auth.raw import RawClient
+    from .boots import BootWatch
     from .clock.skew import ClockControl
     from .control import FileControl, MintControl, PasswordControl, SecretControl
     from .link.console import Console
@@ -55,12 +56,13 @@ class Controls:
     clock: ClockControl | Absent
     reboot: RebootControl | Absent
     console: Console | Absent
+    boots: BootWatch | Absent
 
     @classmethod
     def none(cls, reason: str) -> Controls:
         """All absent, for one reason."""
         absent = Absent(reason)
-        return cls(absent, absent, absent, absent, absent, absent, absent)
+        return cls(**{control.name: absent for control in fields(cls)})
 
 
 @dataclass(frozen=True)

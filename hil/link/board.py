@@ -35,6 +35,9 @@ _ANSWER_S = 5.0
 #: Putting the application back must happen even when the work has used up its deadline, seconds.
 _PUT_BACK_S = 5.0
 
+#: Leaves a mark that no reset survives, and tells whether the last one is still there.
+_MARK = "print('_hil_mark' in globals())\n_hil_mark = 1"
+
 _IDENTIFY = """\
 import machine as _m, sys as _s, os as _o, time as _t
 _u=_o.uname() if hasattr(_o,'uname') else None
@@ -83,6 +86,8 @@ class BoardLink:
         by default it is the same path
     :ivar pauses: how often :meth:`paused` has interrupted the application
     :ivar pause_failures: how often it took a reset to get the application back
+    :ivar unasked_resets: how often a pause has found the board reset since the last pause, when
+        nobody had asked for it; several resets between two pauses count as one
     """
 
     def __init__(
@@ -101,6 +106,8 @@ class BoardLink:
         self.baudrate = baudrate
         self.pauses = 0
         self.pause_failures = 0
+        self.unasked_resets = 0
+        self._marked = False
         self._lock = threading.RLock()
         self._repl: Repl | None = None
 
@@ -206,6 +213,7 @@ class BoardLink:
             running = repl.interrupted
             self.pauses += 1
             try:
+                self._look_for_mark(repl, deadline)
                 yield repl
             finally:
                 end = Deadline.after(max(_PUT_BACK_S, deadline.remaining()))
@@ -213,6 +221,15 @@ class BoardLink:
                     self._resume(repl, end, answers)
                 elif repl.port.alive:
                     repl.leave(end)
+
+    def _look_for_mark(self, repl: Repl, deadline: Deadline) -> None:
+        there = repl.exec(_MARK, deadline).strip() == b"True"
+        self.unasked_resets += self._marked and not there
+        self._marked = True
+
+    def expect_reset(self) -> None:
+        """A reset is on its way by other means than this link's: it is not an unasked one."""
+        self._marked = False
 
     def _resume(self, repl: Repl, deadline: Deadline, answers: Callable[[Deadline], bool]) -> None:
         # At most a third of the time for the quick way: the reset needs the rest.
@@ -243,6 +260,7 @@ class BoardLink:
         """
         with self._lock:
             repl = self._enter(deadline)
+            self.expect_reset()
             with contextlib.suppress(PortGoneError):
                 repl.start(by, deadline)
             gone = repl.port.wait_gone(deadline.sooner(_GONE_S))
@@ -254,6 +272,7 @@ class BoardLink:
     def soft_reset(self, deadline: Deadline) -> None:
         """A soft reset: ``boot.py`` runs, ``main.py`` does not. Ends at the friendly prompt."""
         with self.repl(deadline) as repl:
+            self.expect_reset()
             repl.soft_reset(deadline)
 
     def identify(self, deadline: Deadline) -> Identity:
