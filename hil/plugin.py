@@ -15,8 +15,10 @@ import pytest
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
+    from .auth.profile import Known
     from .bench import Bench
     from .check import Check
+    from .target import Target
 
 pytest_plugins = (
     "hil.fixtures.target",
@@ -28,7 +30,9 @@ pytest_plugins = (
 CHECK_TIMEOUT_S = 60
 
 bench_key: pytest.StashKey[Bench] = pytest.StashKey()
-_check_key: pytest.StashKey[Check] = pytest.StashKey()
+check_key: pytest.StashKey[Check] = pytest.StashKey()
+group_ends_key: pytest.StashKey[tuple[bool, bool]] = pytest.StashKey()
+"""Whether an item is the first of its group on its target, and whether it is the last."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -38,6 +42,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="FILE",
         help="the bench's inventory (default: $HIL_DEVICES, devices.yaml in the rootdir, "
         "else the embedded bench)",
+    )
+    group.addoption(
+        "--patience",
+        metavar="SECONDS",
+        type=float,
+        default=30.0,
+        help="the longest that one check may wait in real time (default: 30; EXP-04 waits for a "
+        "token's whole lifetime)",
     )
     group.addoption(
         "--target",
@@ -89,7 +101,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_itemcollected(item: pytest.Item) -> None:
     check = getattr(getattr(item, "function", None), "__hil_check__", None)
     if check is not None:
-        item.stash[_check_key] = check
+        item.stash[check_key] = check
         item.user_properties += [("check", check.id), ("severity", check.severity.value)]
         if item.config.pluginmanager.hasplugin("timeout") and not item.get_closest_marker(
             "timeout"
@@ -106,8 +118,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             config.hook.pytest_deselected(items=hil)
             items[:] = [item for item in items if not item.get_closest_marker("hil")]
     elif bench := config.stash.get(bench_key, None):
-        order = {name: i for i, name in enumerate(bench.names)}
-        items.sort(key=lambda item: order.get(_target_of(item), -1))
+        from .checks import GROUPS
+
+        targets = {name: i for i, name in enumerate(bench.names)}
+        # LEAK-02 and others judge what the checks before them have made the board say.
+        groups = {f"test_{group}.py": i for i, group in enumerate(GROUPS)}
+
+        def group_of(item: pytest.Item) -> tuple[int, int]:
+            return targets.get(_target_of(item), -1), groups.get(item.path.name, -1)
+
+        items.sort(key=group_of)
+        for i, item in enumerate(items):
+            item.stash[group_ends_key] = (
+                i == 0 or group_of(items[i - 1]) != group_of(item),
+                i + 1 == len(items) or group_of(items[i + 1]) != group_of(item),
+            )
 
 
 def _target_of(item: pytest.Item) -> str:
@@ -127,32 +152,65 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    check = item.stash.get(_check_key, None)
+    check = item.stash.get(check_key, None)
     if check is None:
         return report
     report.hil_check = check.id  # type: ignore[attr-defined]
     report.hil_target = _target_of(item)  # type: ignore[attr-defined]
-    failed_promise = call.excinfo is not None and call.excinfo.errisinstance(AssertionError)
-    if (
-        report.when == "call"
-        and report.failed
-        and failed_promise
+    _tell_finding(item, call, report, check)
+    return report
+
+
+def _tell_finding(
+    item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, check: Check
+) -> None:
+    """Words instead of stack frames; and what a ``should`` and a known deviation amount to."""
+    from .errors import Finding, HilError, fault_of
+
+    error = call.excinfo.value if call.excinfo else None
+    broken = report.when == "call" and report.failed and isinstance(error, AssertionError)
+    known = _known(item, check)
+    if report.when == "call" and report.passed and known:
+        report.outcome = "failed"
+        report.longrepr = (
+            f"{check.id} passes, but the profile declares it a known deviation ({known.reason}); "
+            "take it out of the profile's 'known:'"
+        )
+    elif broken and known:
+        report.outcome = "skipped"
+        report.hil_known = known.reason  # type: ignore[attr-defined]
+        report.longrepr = (str(item.path), item.location[1] or 0, f"known: {known.reason}")
+    elif (
+        broken
         and check.severity.value == "should"
         and not item.config.getoption("strict", default=False)
     ):
         report.outcome = "skipped"
-        report.hil_advisory = str(call.excinfo.value) if call.excinfo else ""  # type: ignore[attr-defined]
+        report.hil_advisory = str(error)  # type: ignore[attr-defined]
         report.longrepr = (str(item.path), item.location[1] or 0, "advisory")
-    elif report.failed and call.excinfo is not None:
-        from .errors import Finding, HilError, fault_of
+    elif report.failed and isinstance(error, Finding | HilError):
+        # The message says it all: our own stack frames would only hide it.
+        report.longrepr = f"{fault_of(error)}: {error}"
+        target = _brought_up(item)
+        if isinstance(error, Finding) and report.when == "call" and target:
+            from .explain import board_clock, explanation
 
-        finding = call.excinfo.errisinstance(Finding)
-        if finding or call.excinfo.errisinstance(HilError):
-            # The message says it all: our own stack frames would only hide it.
-            report.longrepr = f"{fault_of(call.excinfo.value)}: {call.excinfo.value}"
-        if finding and report.when == "setup":
+            function = getattr(item, "function", None)
+            report.longrepr = explanation(check, function, str(error), board_clock(target))
+        if isinstance(error, Finding) and report.when != "call":
             report.hil_finding = True  # type: ignore[attr-defined]
-    return report
+
+
+def _brought_up(item: pytest.Item) -> Target | None:
+    """The item's target, where its bring-up has succeeded."""
+    return getattr(item, "funcargs", {}).get("target")
+
+
+def _known(item: pytest.Item, check: Check) -> Known | None:
+    """The declared deviation of this check on this target."""
+    target = _brought_up(item)
+    known = target.profile.known if target else ()
+    return next((one for one in known if one.check == check.id), None)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -167,7 +225,9 @@ def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str]
 def pytest_report_teststatus(report: Any) -> tuple[str, str, str] | None:
     if hasattr(report, "hil_advisory"):
         return "advisory", "a", "ADVISORY"
-    if hasattr(report, "hil_finding"):  # in bring-up; pytest would call it an error
+    if hasattr(report, "hil_known"):
+        return "known", "k", "KNOWN"
+    if hasattr(report, "hil_finding"):  # around a check; pytest would call it an error
         return "failed", "F", "FAILED"
     return None
 

@@ -18,6 +18,7 @@ def write_summary(terminal: TerminalReporter, bench: Bench) -> None:
     verdicts: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     reasons: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     advisories: list[tuple[str, str, str]] = []
+    known: list[tuple[str, str, str]] = []
     for category, reports in terminal.stats.items():
         for report in reports:
             check, target = getattr(report, "hil_check", None), getattr(report, "hil_target", "")
@@ -28,6 +29,8 @@ def write_summary(terminal: TerminalReporter, bench: Bench) -> None:
                 reasons[_reason(report)][check].add(target)
             elif category == "advisory":
                 advisories.append((check, target, report.hil_advisory))
+            elif category == "known":
+                known.append((check, target, report.hil_known))
     if not verdicts:
         return
     terminal.section("hardware in the loop", sep="=")
@@ -40,6 +43,7 @@ def write_summary(terminal: TerminalReporter, bench: Bench) -> None:
                 ("failed", "finding", "findings"),
                 ("error", "error", "errors"),
                 ("advisory", "advisory", "advisories"),
+                ("known", "known deviation", "known deviations"),
                 ("skipped", "skipped", "skipped"),
             )
             if counts[category]
@@ -55,6 +59,10 @@ def write_summary(terminal: TerminalReporter, bench: Bench) -> None:
         for check, target, message in sorted(advisories):
             first_line = message.strip().partition("\n")[0]
             terminal.write_line(f"  {check} {target}: {first_line}", yellow=True)
+    if known:
+        terminal.write_line("known deviations, declared by the profile:", bold=True)
+        for check, target, reason in sorted(known):
+            terminal.write_line(f"  {check} {target}: {reason}")
     if reasons:
         terminal.write_line("not checked, and why:", bold=True)
         for reason, checks in sorted(reasons.items()):
