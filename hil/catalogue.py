@@ -9,39 +9,54 @@ from __future__ import annotations
 import csv
 import importlib.util
 import inspect
+import io
 import sys
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
 from . import checks
 from .check import Check
+from .explain import told
 
+# What a check needs is the fixtures that it asks for. The letters are those of checks.csv.
 _CONTROLS = {
-    "files": "files on the board",
-    "secret": "the signing key's file",
-    "mint": "the signing key",
-    "clock": "the board's clock",
-    "reboot": "a reset",
-    "password_control": "the password store",
-    "console": "the serial line",
+    "mint": ("M", "the signing key"),
+    "files": ("F", "files on the board"),
+    "secret": ("F", "the signing key's file"),
+    "password_control": ("F", "the password store"),
+    "reboot": ("R", "a reset"),
+    "clock": ("C", "the board's clock"),
+    "power": ("P", "its power"),
+    "console": ("U", "the serial line"),
+    "patience": ("S", "time to wait"),
 }
+_NETWORK = "N"
+COLUMNS = ("id", "group", "needs", "severity", "request", "expected", "source")
+"""The columns of checks.csv."""
 
 
 @dataclass(frozen=True)
 class Entry:
     """:ivar title: the test's name as a sentence
-    :ivar needs: what the bench must be able to do; empty: the network is enough
-    :ivar told: the docstring: the promise, and what usually causes a finding
+    :ivar letters: what the bench must be able to do, as in checks.csv: N the network only, M sign
+        tokens, F files, R reset, C clock, P power, U serial line, S time to wait
+    :ivar needs: the same in words; empty: the network is enough
+    :ivar promise: what is promised, in words; empty where the title says it all
+    :ivar cause: what usually causes a finding
     :ivar request: what is sent, in short
     :ivar expected: what must come back, in short
     """
 
     check: Check
     file: str
+    group: str
     title: str
+    letters: tuple[str, ...]
     needs: tuple[str, ...]
-    told: str
+    promise: str
+    cause: str
     request: str
     expected: str
 
@@ -53,33 +68,83 @@ def load() -> list[Entry]:
     """
     with (Path(__file__).parent / "checks.csv").open(encoding="utf-8", newline="") as file:
         rows = {row["id"]: row for row in csv.DictReader(file)}
-    entries = []
+    entries, groups = [], list(checks.GROUPS.values())
     for path in checks.paths():
-        for name, function in inspect.getmembers(_module(path), inspect.isfunction):
+        module = _module(path)
+        for name, function in inspect.getmembers(module, inspect.isfunction):
             check = getattr(function, "__hil_check__", None)
             if not isinstance(check, Check):
                 continue
             row = rows.get(check.id, {})
+            promise, cause = told(function)
+            asked = _asked_for(function, module)
+            controls = [control for fixture, control in _CONTROLS.items() if fixture in asked]
             entries.append(
                 Entry(
                     check=check,
                     file=path.name,
+                    group=checks.GROUPS[_group(path)],
                     title=name.removeprefix("test_").replace("_", " "),
-                    needs=tuple(
-                        what
-                        for fixture, what in _CONTROLS.items()
-                        if fixture in inspect.signature(function).parameters
-                    ),
-                    told=inspect.getdoc(function) or "",
+                    letters=tuple(dict.fromkeys(letter for letter, _ in controls)) or (_NETWORK,),
+                    needs=tuple(what for _, what in controls),
+                    promise=promise,
+                    cause=cause,
                     request=row.get("request", ""),
                     expected=row.get("expected", ""),
                 )
             )
-    return sorted(entries, key=lambda entry: (checks.GROUPS.index(_group(entry)), entry.check.id))
+    return sorted(entries, key=lambda entry: (groups.index(entry.group), entry.check.id))
 
 
-def _group(entry: Entry) -> str:
-    return entry.file.removeprefix("test_").removesuffix(".py")
+def row(entry: Entry) -> dict[str, str]:
+    """The check as a row of checks.csv: what the code says, where the code says it."""
+    return {
+        "id": entry.check.id,
+        "group": entry.group,
+        "needs": " ".join(entry.letters),
+        "severity": entry.check.severity.value,
+        "request": entry.request,
+        "expected": entry.expected,
+        "source": entry.check.source,
+    }
+
+
+def as_csv(entries: Iterable[Entry]) -> str:
+    """The catalogue with the columns of checks.csv (RFC 4180, but for bare LF)."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(row(entry) for entry in entries)
+    return text.getvalue()
+
+
+def as_markdown(entries: Iterable[Entry]) -> str:
+    """The same as one table."""
+    rows = [
+        list(COLUMNS),
+        ["---"] * len(COLUMNS),
+        *(list(row(entry).values()) for entry in entries),
+    ]
+    lines = [" | ".join(cell.replace("|", "\\|") for cell in cells) for cells in rows]
+    return "".join(f"| {line} |\n" for line in lines)
+
+
+def _asked_for(function: Callable[..., object], module: ModuleType) -> set[str]:
+    """The fixtures of a check, and those that the file's own fixtures ask for."""
+    asked: set[str] = set()
+    waiting = [function]
+    while waiting:
+        for name in inspect.signature(waiting.pop()).parameters:
+            if name not in asked:
+                asked.add(name)
+                own = getattr(module, name, None)
+                if own is not None:
+                    waiting.append(inspect.unwrap(own))
+    return asked
+
+
+def _group(path: Path) -> str:
+    return path.name.removeprefix("test_").removesuffix(".py")
 
 
 def _module(path: Path) -> ModuleType:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from . import __version__
 from .errors import BenchError, BoardError, HilError
 
 if TYPE_CHECKING:
+    from .catalogue import Entry
     from .config import Inventory
 
 EXIT_CODES = """
@@ -111,17 +113,31 @@ def doctor(names: tuple[str, ...], devices: Path | None, as_json: bool, repl: bo
 
 @main.group(invoke_without_command=True)
 @click.pass_context
-@_json
-def checks(ctx: click.Context, as_json: bool) -> None:
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "csv", "md", "json"]),
+    default="table",
+    help="csv has the columns of the catalogue that the project was designed by.",
+)
+def checks(ctx: click.Context, form: str) -> None:
     """List the checks; 'hil checks explain ID' tells one."""
     if ctx.invoked_subcommand:
         return
     from . import catalogue
 
     entries = catalogue.load()
-    if as_json:
+    if form == "json":
         click.echo(json.dumps([_as_dict(entry) for entry in entries], indent=2))
-        return
+    elif form == "csv":
+        click.echo(catalogue.as_csv(entries), nl=False)
+    elif form == "md":
+        click.echo(catalogue.as_markdown(entries), nl=False)
+    else:
+        _print_checks(entries)
+
+
+def _print_checks(entries: Sequence[Entry]) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -164,29 +180,30 @@ def explain(check_id: str, as_json: bool) -> None:
     console.print(f"[bold]{entry.check.id}[/]  {entry.title}  ({entry.check.severity.value})")
     for label, text in (
         ("source", entry.check.source),
+        ("promise", entry.promise),
         ("sent", entry.request),
         ("expected", entry.expected),
+        ("cause", entry.cause and f"usually: {entry.cause}"),
         ("needs", ", ".join(entry.needs) or "the network only"),
         ("file", entry.file),
     ):
-        console.print(f"  {label:<9}", end="")
-        console.print(text, markup=False)
-    if entry.told:
-        console.print()
-        console.print(entry.told, markup=False)
+        if text:
+            console.print(f"  {label:<9}", end="")
+            console.print(text, markup=False)
 
 
-def _as_dict(entry: Any) -> dict[str, Any]:
+def _as_dict(entry: Entry) -> dict[str, Any]:
     return {
         "id": entry.check.id,
-        "group": entry.check.group,
+        "group": entry.group,
         "severity": entry.check.severity.value,
         "title": entry.title,
         "source": entry.check.source,
         "needs": list(entry.needs),
         "request": entry.request,
         "expected": entry.expected,
-        "told": entry.told,
+        "promise": entry.promise,
+        "cause": entry.cause,
         "file": entry.file,
     }
 

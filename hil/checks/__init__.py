@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-GROUPS = ("login", "bearer", "token", "expiry", "rotation", "basic", "transport", "leaks")
+GROUPS = {
+    "login": "login",
+    "bearer": "bearer (header handling)",
+    "token": "bearer (token integrity)",
+    "expiry": "expiry and clock",
+    "rotation": "rotation and reboot",
+    "basic": "basic",
+    "transport": "transport-robustness",
+    "leaks": "info-leak",
+}
+"""The groups in the order in which they run, each a file ``test_GROUP.py``, and their titles."""
 
 
 def paths() -> list[Path]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +9,6 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-import hil.checks
 from hil.cli import main
 from hil.virtual.board import VirtualBoard
 
@@ -96,39 +94,11 @@ def test_a_wrong_inventory_is_usage_and_one_line(run: Run, tmp_path: Path) -> No
     assert isinstance(result.exception, SystemExit)
 
 
-def test_the_catalogue_in_code_agrees_with_checks_csv(run: Run) -> None:
-    listed = json.loads(run("checks", "--json").output)
-    path = Path(hil.checks.__file__).parents[1] / "checks.csv"
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = {row["id"]: row for row in csv.DictReader(file)}
-    ids = [check["id"] for check in listed]
-    assert len(ids) == len(set(ids)), "an id is used twice"
-    for check in listed:
-        row = rows[check["id"]]
-        assert (check["severity"], check["source"]) == (row["severity"], row["source"]), check["id"]
-
-
-def test_every_must_of_the_five_groups_is_there(run: Run) -> None:
-    """Those that need no power cut and no hour of waiting."""
-    ids = {check["id"] for check in json.loads(run("checks", "--json").output)}
-    path = Path(hil.checks.__file__).parents[1] / "checks.csv"
-    groups = {"LOG", "BRR", "EXP", "ROT", "BAS"}
-    with path.open(encoding="utf-8", newline="") as file:
-        wanted = {
-            row["id"]
-            for row in csv.DictReader(file)
-            if row["severity"] == "must"
-            and row["id"].partition("-")[0] in groups
-            and not {"P", "S"} & set(row["needs"].split())
-        }
-    assert wanted <= ids
-
-
 def test_explain_tells_source_request_and_cause(run: Run) -> None:
     result = run("checks", "explain", "exp-02")
     assert result.exit_code == 0
     assert "RFC 7519 §4.1.4" in result.output
-    assert "Usual cause" in result.output
+    assert "cause    usually: " in result.output
 
 
 def test_explain_of_an_unknown_check_offers_the_nearest(run: Run) -> None:

@@ -49,7 +49,7 @@ def test_the_installed_checks_are_the_projects(site: Path, tmp_path: Path) -> No
     assert installed == {path.name: path.read_bytes() for path in PROJECT.glob("tests/test_*.py")}
     told = python(site, tmp_path, "-c", "import hil.checks; print(hil.checks.__file__)")
     assert str(site) in told.stdout
-    listed = python(site, tmp_path, "-m", "hil", "checks", "--json")
+    listed = python(site, tmp_path, "-m", "hil", "checks", "--format", "json")
     assert len(json.loads(listed.stdout)) >= 80
 
 

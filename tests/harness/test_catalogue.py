@@ -1,0 +1,99 @@
+"""The catalogue in the code and checks.csv say the same: neither drifts."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import hil.checks
+from hil import catalogue
+from hil.cli import main
+
+CAMERA_GROUPS = set(hil.checks.GROUPS.values())
+
+# Where a check needs something else than the catalogue was designed with, and why.
+NEEDS = {
+    "LOG-25": ("N", "F"),  # a password of many bytes is set first
+    "BAS-09": ("N", "F"),  # likewise, with colons and umlauts
+    "EXP-14": ("R", "C R"),  # the clock forgets the time by the bench's hand as well
+    "EXP-15": ("R", "C"),  # an unset clock without a reset
+    "EXP-16": ("R", "C M"),  # likewise; a board that issues nothing then is shown a minted token
+    "EXP-17": ("C", "C M"),
+    "EXP-18": ("R", "C"),  # the board's own ntptime, without a reset
+    "EXP-20": ("N", "M"),  # an expired token without waiting an hour
+    "ROT-03": ("F", "F R"),  # one rotation serves several checks
+    "ROT-07": ("F R", "F M R"),  # and signs the same claims by each key
+    "ROT-18": ("R", "F M R"),  # the same storm of resets
+    "ROT-09": ("F R", "F M R"),  # the claims of a sound token
+    "ROT-10": ("F R", "F M R"),
+    "ROT-13": ("F R", "F"),
+}
+
+
+def rows(text: str) -> dict[str, dict[str, str]]:
+    found = list(csv.DictReader(io.StringIO(text)))
+    assert len({row["id"] for row in found}) == len(found), "an id is used twice"
+    return {row["id"]: row for row in found}
+
+
+@pytest.fixture(scope="module")
+def designed() -> dict[str, dict[str, str]]:
+    """The camera's part of checks.csv."""
+    path = Path(hil.checks.__file__).parents[1] / "checks.csv"
+    everything = rows(path.read_text(encoding="utf-8"))
+    return {id_: row for id_, row in everything.items() if row["group"] in CAMERA_GROUPS}
+
+
+@pytest.fixture(scope="module")
+def coded() -> dict[str, dict[str, str]]:
+    result = CliRunner().invoke(main, ["checks", "--format", "csv"])
+    assert result.exit_code == 0
+    return rows(result.output)
+
+
+def test_every_check_of_the_camera_is_there_and_no_other(designed, coded) -> None:  # type: ignore[no-untyped-def]
+    assert set(coded) == set(designed)
+    assert len(coded) == 201
+
+
+@pytest.mark.parametrize("column", [c for c in catalogue.COLUMNS if c != "needs"])
+def test_the_code_agrees_with_checks_csv(column: str, designed, coded) -> None:  # type: ignore[no-untyped-def]
+    differ = {
+        id_: (row[column], designed[id_][column])
+        for id_, row in coded.items()
+        if row[column] != designed[id_][column]
+    }
+    assert differ == {}
+
+
+def test_what_a_check_needs_differs_only_where_a_reason_is_given(designed, coded) -> None:  # type: ignore[no-untyped-def]
+    def letters(row: dict[str, str]) -> str:
+        return " ".join(sorted(row["needs"].split()))
+
+    differ = {
+        id_: (letters(designed[id_]), letters(row))
+        for id_, row in coded.items()
+        if letters(row) != letters(designed[id_])
+    }
+    assert differ == NEEDS
+
+
+def test_the_other_formats_list_the_same(coded) -> None:  # type: ignore[no-untyped-def]
+    def run(form: str) -> str:
+        return CliRunner().invoke(main, ["checks", "--format", form]).output
+
+    assert [entry["id"] for entry in json.loads(run("json"))] == list(coded)
+    table = [line for line in run("md").splitlines() if line.startswith("|")]
+    assert [line.split(" | ")[0].lstrip("| ") for line in table[2:]] == list(coded)
+    assert {line.count(" | ") for line in table} == {len(catalogue.COLUMNS) - 1}
+
+
+def test_every_check_says_what_usually_causes_a_finding(coded) -> None:  # type: ignore[no-untyped-def]
+    """All but those that no camera of this profile can run."""
+    without = {entry.check.id for entry in catalogue.load() if not entry.cause}
+    assert without <= {"ROT-13", "ROT-14", "ROT-19", "ROT-20"}
