@@ -86,9 +86,16 @@ def _target(
         api=Api(
             base_url, profile, Credentials(spec.user or profile.user, password or SecretStr(""))
         ),
-        raw=RawClient(url.hostname or "", url.port or 80, limit=profile.connections),
+        raw=RawClient(url.hostname or "", url.port or 80, limit=_connections(spec, profile)),
         controls=Controls.none(absent),
     )
+
+
+def _connections(spec: TargetSpec, profile: Profile) -> int:
+    """Probes at once: what the model's socket pool takes, or what the profile says of a URL."""
+    from .boards.table import model
+
+    return model(spec.model).connections if spec.model else profile.connections
 
 
 def _url(spec: TargetSpec) -> Target:

@@ -125,7 +125,8 @@ class Profile(_Part):
     :ivar body_limit: the largest request body that is read, bytes
     :ivar boot_timeout_s: seconds from a reset to the first answer
     :ivar idle_timeout_s: seconds after which a silent connection is closed
-    :ivar connections: connections at once that the target serves
+    :ivar connections: connections at once that a target serves of which the board model, and so
+        its socket pool, is not known
     :ivar known: declared deviations
     """
 

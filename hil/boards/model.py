@@ -22,6 +22,18 @@ SerialRule = Literal["hex", "hex-or-st", "st", "hex-prefix", "bridge"]
 BootloaderSerialRule = Literal["reversed-hex", "word-hex", "unknown"]
 """The same for the bootloader's serial number, which is another one."""
 
+Network = Literal["lwip", "esp-idf", "winc1500"]
+
+CONNECTIONS: dict[Network, int] = {
+    # MEMP_NUM_TCP_PCB of lwIP's opt.h, which neither extmod/lwip-include nor the ports override.
+    "lwip": 5,
+    # CONFIG_LWIP_MAX_SOCKETS is 10 by default, and one of them listens.
+    "esp-idf": 9,
+    # Seven TCP sockets (TCP_SOCK_MAX of its driver), and one of them listens.
+    "winc1500": 6,
+}
+"""TCP connections that a network stack serves at once. Read in the sources, tried on no board."""
+
 
 @dataclass(frozen=True)
 class Port:
@@ -99,7 +111,7 @@ class Model:
     skip_card_file: str | None = None
     main_on_soft_reset: bool = False
     frozen: tuple[str, ...] = ()
-    network: Literal["lwip", "esp-idf", "winc1500"] = "lwip"
+    network: Network = "lwip"
 
     @property
     def epoch(self) -> Literal[1970, 2000]:
@@ -133,6 +145,11 @@ class Model:
     def mdns(self) -> bool:
         """Whether the firmware answers for ``<hostname>.local``."""
         return self.network != "winc1500"
+
+    @property
+    def connections(self) -> int:
+        """TCP connections that the bench may have open at once, one place left to somebody else."""
+        return CONNECTIONS[self.network] - 1
 
     @property
     def identified_by_usb(self) -> bool:

@@ -154,3 +154,10 @@ def test_importing_it_is_cheap():
     code = "import sys, hil.boards.table; print({'pydantic', 'ruamel.yaml'} & sys.modules.keys())"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "set()"
+
+
+def test_probing_leaves_a_place_in_every_models_socket_pool():
+    from hil.boards.model import CONNECTIONS
+
+    for row in models():
+        assert 1 <= row.connections < CONNECTIONS[row.network]
