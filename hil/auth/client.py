@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from ..deadline import Deadline
 from ..errors import BoardError, Finding
 from ..secrets import SecretStr
+from .answer import Answer, outcome
 from .raw import Header, RawClient, Request, request
 
 if TYPE_CHECKING:
@@ -61,16 +62,24 @@ class Api:
 
     :param base_url: ``http://ADDRESS:PORT``
     :param timeout: seconds for one request
+    :param observe: is told every answer
     :ivar credentials: what ``login`` and ``admin`` use unless told otherwise; may be replaced
     """
 
     def __init__(
-        self, base_url: str, profile: Profile, credentials: Credentials, timeout: float = 10.0
+        self,
+        base_url: str,
+        profile: Profile,
+        credentials: Credentials,
+        timeout: float = 10.0,
+        *,
+        observe: Callable[[Answer], None] | None = None,
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self.profile = profile
         self.credentials = credentials
         self.timeout = timeout
+        self.observe = observe
         self._host = urlsplit(self.base_url).netloc
         self._client: httpx.Client | None = None
 
@@ -87,23 +96,44 @@ class Api:
         import httpx
 
         if self._client is None:
-            # A bench's HTTP_PROXY must not stand between it and its boards.
-            verify = self.base_url.startswith("https:")
+            # A bench's HTTP_PROXY must not stand between it and its boards. A camera
+            # signs its certificate itself: the raw client does not verify it either.
             self._client = httpx.Client(
                 transport=httpx.HTTPTransport(
-                    verify=verify, limits=httpx.Limits(max_keepalive_connections=0)
+                    verify=False,
+                    limits=httpx.Limits(max_keepalive_connections=0),
                 ),
                 timeout=self.timeout,
                 trust_env=False,
             )
         try:
-            return self._client.request(method, self.base_url + path, **options)
+            response = self._client.request(method, self.base_url + path, **options)
         except httpx.TransportError as error:
             raise Finding(
                 f"promised: an answer to {method} {path}\n"
                 f"got: none from {self.base_url} within {self.timeout:.0f} s"
                 f" ({type(error).__name__})"
             ) from None
+        if self.observe:
+            self.observe(self._answer(response))
+        return response
+
+    def _answer(self, response: httpx.Response) -> Answer:
+        """The same as the raw client would tell it."""
+        sent = response.request
+        return Answer(
+            outcome(response.status_code),
+            response.status_code,
+            response.reason_phrase,
+            tuple(response.headers.multi_items()),
+            response.content,
+            request=self.compose(
+                sent.method,
+                sent.url.raw_path.decode(),
+                [(k.decode(), v) for k, v in sent.headers.raw],
+                sent.content,
+            ),
+        )
 
     def login(self, *, user: Any = UNSET, password: Any = UNSET) -> httpx.Response:
         """Trade the password for a token."""
@@ -150,12 +180,9 @@ class Api:
 
     def alive(self, deadline: Deadline) -> bool:
         """True as soon as the application answers: any status that is not 5xx. False: too late."""
-        parts = urlsplit(self.base_url)
         probe = self.compose_admin()
         while not deadline.expired:
-            client = RawClient(
-                parts.hostname or "", parts.port or 80, max(0.05, deadline.sooner(2.0).remaining())
-            )
+            client = RawClient.to(self.base_url, max(0.05, deadline.sooner(2.0).remaining()))
             answer = client.send(probe)
             if answer.status is not None and answer.status < 500:
                 return True

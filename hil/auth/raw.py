@@ -1,45 +1,30 @@
 """Bytes on a socket, one connection a probe: for the requests that an HTTP library refuses to send.
 
-The answer is parsed strictly and nothing in it raises: what came back is told by
-:class:`Outcome`, which keeps apart *accepted*, *refused*, *5xx*, *no answer* and *reset*.
+What came back is an :class:`hil.auth.answer.Answer`, whatever came back.
 """
 
 from __future__ import annotations
 
-import enum
-import json
-import re
 import select
 import socket
-from collections.abc import Iterable, Iterator, Sequence
+import ssl
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
+from functools import partial
+from urllib.parse import urlsplit
 
 from ..deadline import Deadline
 from . import redaction
+from .answer import Answer, Outcome, parse
+from .held import Held
 
-_MAX_ANSWER = 1 << 20
+__all__ = ["Answer", "Header", "Outcome", "RawClient", "Request", "parse", "request"]
+
 _PIECE = 1 << 14
-
-
-class Outcome(enum.Enum):
-    """What became of a probe."""
-
-    ACCEPTED = "accepted"
-    """2xx"""
-    REDIRECTED = "redirected"
-    """1xx as the final answer, or 3xx"""
-    REFUSED = "refused"
-    """4xx"""
-    SERVER_ERROR = "5xx"
-    NO_ANSWER = "no answer"
-    """Not connected, closed without a byte, or silent until the deadline."""
-    RESET = "reset"
-    """The connection was reset before a status came."""
-    NOT_HTTP = "not HTTP"
-    """Bytes came, and they are no HTTP answer."""
+_SHOWN = 16
+_NOT_NOW = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class Request(bytes):
@@ -48,10 +33,21 @@ class Request(bytes):
     hidden: tuple[str, ...] = redaction.HIDDEN_FIELDS
     secrets: tuple[str, ...] = ()
 
+    def changed(self, old: bytes, new: bytes) -> Request:
+        """With ``new`` in place of the first ``old``, which must be there."""
+        if old not in bytes(self):
+            raise ValueError(f"{old!r} is not in the request {self!r}")
+        made = Request(bytes(self).replace(old, new, 1))
+        made.hidden, made.secrets = self.hidden, self.secrets
+        return made
+
     def __repr__(self) -> str:
         head, _, body = bytes(self).partition(b"\r\n\r\n")
-        lines = redaction.head(head, self.hidden)
+        section = head.split(b"\r\n")
+        lines = redaction.head(b"\r\n".join(section[:_SHOWN]), self.hidden)
         shown = [line for line in lines if not line.lower().startswith(("host:", "connection:"))]
+        if len(section) > _SHOWN:
+            shown.append(f"and {len(section) - _SHOWN} more lines")
         told = redaction.body(body, self.hidden)
         whole = " | ".join([*shown, *([f"body: {told}"] if told else [])])
         return redaction.known(whole, self.secrets)
@@ -102,212 +98,131 @@ def _encoded(value: str | bytes) -> bytes:
     return value if isinstance(value, bytes) else value.encode("utf-8", "surrogateescape")
 
 
-@dataclass(frozen=True, repr=False)
-class Answer:
-    """What came back.
-
-    :ivar status: None unless a whole, sound header section came
-    :ivar headers: in the answer's order, names as they were sent
-    :ivar body: decoded from the transfer coding; what came of it, where it was cut
-    :ivar complete: the body is as long as the answer said
-    :ivar detail: what was wrong, in words; empty when nothing was
-    :ivar request: what was sent
-    """
-
-    outcome: Outcome
-    status: int | None = None
-    reason: str = ""
-    headers: tuple[tuple[str, str], ...] = ()
-    body: bytes = b""
-    complete: bool = True
-    detail: str = ""
-    request: bytes = field(default=b"", compare=False)
-
-    def all(self, name: str) -> list[str]:
-        """The values of a header field, one for each line."""
-        return [value for key, value in self.headers if key.lower() == name.lower()]
-
-    def header(self, name: str) -> str | None:
-        """The value of a header field, its lines joined (RFC 9110 section 5.2); None: not there."""
-        values = self.all(name)
-        return ", ".join(values) if values else None
-
-    @property
-    def text(self) -> str:
-        return self.body.decode("utf-8", "replace")
-
-    def json(self) -> Any:
-        """:raises ValueError: the body is not JSON"""
-        return json.loads(self.body)
-
-    def __repr__(self) -> str:
-        told = [self.outcome.value]
-        if self.status is not None:
-            told.append(f"{self.status} {self.reason}".rstrip())
-        if self.body:
-            told.append(redaction.body(self.body))
-        if self.detail:
-            told.append(f"({self.detail})")
-        return " ".join(told)
-
-
-# RFC 9112 section 4; the reason may be empty, and microdot's is "N/A".
-_STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-9][0-9]{2})(?: ([^\r\n]*))?")
-_FIELD_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\0]*?)[ \t]*")
-
-
-def parse(data: bytes, *, head: bool = False, ended: bool = True) -> Answer | None:
-    """Parse what a server sent. Never raises.
-
-    :param head: the answer is to a HEAD request and has no body, whatever its fields say
-    :param ended: nothing more will come; else None tells that the answer is not whole yet
-    """
-    while True:
-        section, found, body = data.partition(b"\r\n\r\n")
-        if not found:
-            if not ended and len(data) < _MAX_ANSWER:
-                return None
-            if not data:
-                return Answer(Outcome.NO_ANSWER, detail="closed without an answer")
-            return _not_http(data, "no end of the header section")
-        answer = _section(section)
-        status = answer.status
-        if status is None or not 100 <= status < 200 or status == 101 or (not body and ended):
-            break
-        data = body  # an interim answer: the final one follows (RFC 9110 section 15.2)
-    if status is None:
-        return answer
-    if head or status < 200 or status in (204, 304):
-        return answer
-    return _with_body(answer, body, ended)
-
-
-def _section(section: bytes) -> Answer:
-    """The status line and the header fields."""
-    start, *lines = section.split(b"\r\n")
-    status_line = _STATUS_LINE.fullmatch(start)
-    if not status_line:
-        return _not_http(section, "no HTTP/1.x status line")
-    headers: list[tuple[str, str]] = []
-    for line in lines:
-        matched = _FIELD_LINE.fullmatch(line)
-        if not matched:
-            return _not_http(section, "a malformed header line")
-        headers.append((matched[1].decode("ascii"), matched[2].decode("latin-1")))
-    status, reason = int(status_line[1]), (status_line[2] or b"").decode("latin-1").strip()
-    return Answer(_outcome(status), status, reason, tuple(headers))
-
-
-def _not_http(data: bytes, detail: str) -> Answer:
-    return Answer(Outcome.NOT_HTTP, body=data, complete=False, detail=detail)
-
-
-def _outcome(status: int) -> Outcome:
-    if 200 <= status < 300:
-        return Outcome.ACCEPTED
-    if 400 <= status < 500:
-        return Outcome.REFUSED
-    return Outcome.SERVER_ERROR if 500 <= status < 600 else Outcome.REDIRECTED
-
-
-def _with_body(answer: Answer, body: bytes, ended: bool) -> Answer | None:
-    codings = (answer.header("Transfer-Encoding") or "").lower()
-    if codings == "chunked":
-        decoded, whole = _dechunk(body)
-        if not whole and not ended and len(body) < _MAX_ANSWER:
-            return None
-        return replace(
-            answer, body=decoded, complete=whole, detail="" if whole else "cut within its chunks"
-        )
-    lengths = {value.strip() for value in answer.all("Content-Length")}
-    if not lengths:
-        # RFC 9112 section 6.3: the body ends with the connection.
-        return replace(answer, body=body) if ended or len(body) >= _MAX_ANSWER else None
-    if len(lengths) > 1 or not re.fullmatch(r"[0-9]{1,9}", next(iter(lengths))):
-        return replace(answer, body=body, complete=False, detail="an unsound Content-Length")
-    length = int(lengths.pop())
-    if len(body) < length and not ended and len(body) < _MAX_ANSWER:
-        return None
-    detail = "" if len(body) >= length else f"cut: {len(body)} of {length} bytes of the body"
-    return replace(answer, body=body[:length], complete=len(body) >= length, detail=detail)
-
-
-def _dechunk(data: bytes) -> tuple[bytes, bool]:
-    """The chunks that are there, and whether the last one is (RFC 9112 section 7.1)."""
-    out, at = b"", 0
-    while True:
-        end = data.find(b"\r\n", at)
-        size = (
-            re.fullmatch(rb"([0-9A-Fa-f]{1,8})(?:[ \t]*;.*)?", data[at:end]) if end >= 0 else None
-        )
-        if size is None:
-            return out, False
-        length, at = int(size[1], 16), end + 2
-        if length == 0:
-            return out, True
-        out += data[at : at + length]
-        if data[at + length : at + length + 2] != b"\r\n":
-            return out, False
-        at += length + 2
-
-
 class RawClient:
     """One connection for each request, to one address.
 
     :param timeout: seconds for one probe, from connecting to the end of the answer
     :param limit: connections at once: what the board's socket pool takes
+    :param tls: https; the certificate is not looked at, a board signs its own
+    :param observe: is told every answer; called from several threads
     """
 
     def __init__(
-        self, address: str, port: int = 80, timeout: float = 10.0, *, limit: int = 4
+        self,
+        address: str,
+        port: int = 80,
+        timeout: float = 10.0,
+        *,
+        limit: int = 4,
+        tls: bool = False,
+        observe: Callable[[Answer], None] | None = None,
     ) -> None:
         self.address = address
         self.port = port
         self.timeout = timeout
         self.limit = limit
+        self.tls = tls
+        self.observe = observe
+        self._held = 0
+
+    @classmethod
+    def to(
+        cls,
+        base_url: str,
+        timeout: float = 10.0,
+        *,
+        limit: int = 4,
+        observe: Callable[[Answer], None] | None = None,
+    ) -> RawClient:
+        """The client for ``http://ADDRESS:PORT``, or ``https``."""
+        url = urlsplit(base_url)
+        tls = url.scheme == "https"
+        port = url.port or (443 if tls else 80)
+        return cls(url.hostname or "", port, timeout, limit=limit, tls=tls, observe=observe)
 
     def __repr__(self) -> str:
         return f"RawClient({self.address}:{self.port})"
 
-    def send(self, data: bytes, *, half_close: bool = False, piece: int | None = None) -> Answer:
+    def send(
+        self,
+        data: bytes,
+        *,
+        half_close: bool = False,
+        piece: int | None = None,
+        timeout: float | None = None,
+    ) -> Answer:
         """Send a request and read the answer. Never raises for what the network or the board does.
 
         An answer that comes before all is sent ends the sending: it counts, also when a reset
         follows it (RFC 9112 section 9.6).
 
-        :param half_close: end our half of the connection after the request
+        :param half_close: end our half of the connection after the request; TLS cannot
         :param piece: bytes for each send; None: as many as the socket takes
+        :param timeout: seconds; None: the client's own
         """
-        deadline = Deadline.after(self.timeout)
+        deadline = Deadline.after(timeout or self.timeout)
         head = data[:5] == b"HEAD "
         try:
-            connection = socket.create_connection((self.address, self.port), deadline.remaining())
+            connection = self._connect(deadline)
         except OSError as error:
-            return Answer(Outcome.NO_ANSWER, detail=f"not connected: {_told(error)}", request=data)
-        with connection:
-            connection.setblocking(False)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            answer = _exchange(connection, data, head, half_close, piece or _PIECE, deadline)
-        return replace(answer, request=data)
+            answer = Answer(Outcome.NO_ANSWER, detail=f"not connected: {told(error)}")
+        else:
+            with connection:
+                connection.setblocking(False)
+                ended = half_close and not self.tls
+                answer = _exchange(connection, data, head, ended, piece or _PIECE, deadline)
+        answer = replace(answer, request=data)
+        if self.observe:
+            self.observe(answer)
+        return answer
 
     @contextmanager
-    def hold(self, data: bytes) -> Iterator[None]:
-        """Keep a connection open on which ``data`` was sent, and nothing is read.
+    def hold(self, data: bytes = b"") -> Iterator[Held]:
+        """Keep a connection open on which ``data`` was sent. It counts against the limit.
 
         :raises OSError: not connected
         """
-        with socket.create_connection((self.address, self.port), self.timeout) as connection:
-            connection.sendall(data)
-            yield
+        held = Held(self._connect(Deadline.after(self.timeout)), self.timeout, self.observe)
+        self._held += 1
+        try:
+            held.send(data)
+            yield held
+        finally:
+            self._held -= 1
+            held.close()
 
-    def send_all(self, requests: Iterable[bytes], *, limit: int | None = None) -> list[Answer]:
+    def send_all(
+        self,
+        requests: Iterable[bytes],
+        *,
+        limit: int | None = None,
+        half_close: bool = False,
+        timeout: float | None = None,
+    ) -> list[Answer]:
         """Send independent requests, several at once; the answers come in the requests' order.
 
-        :param limit: connections at once; None: the client's own
+        :param limit: connections at once; None: the client's own, less those that are held
+        :param half_close: as for :meth:`send`, and so is ``timeout``
         """
         probes: Sequence[bytes] = list(requests)
-        with ThreadPoolExecutor(max(1, min(limit or self.limit, len(probes)))) as pool:
-            return list(pool.map(self.send, probes))
+        most = max(1, min(limit or self.limit - self._held, len(probes)))
+        with ThreadPoolExecutor(most) as pool:
+            sending = partial(self.send, half_close=half_close, timeout=timeout)
+            return list(pool.map(sending, probes))
+
+    def _connect(self, deadline: Deadline) -> socket.socket:
+        """:raises OSError: not connected, or no TLS"""
+        connection = socket.create_connection((self.address, self.port), deadline.remaining())
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if not self.tls:
+            return connection
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        try:
+            return context.wrap_socket(connection, server_hostname=self.address)
+        except BaseException:
+            connection.close()
+            raise
 
 
 def _exchange(
@@ -321,6 +236,8 @@ def _exchange(
     """Write and read at the same time: a server may answer, and reset, before all is sent."""
     received, unsent = b"", memoryview(data)
     trouble = ""
+    if not unsent and half_close:
+        connection.shutdown(socket.SHUT_WR)
     while True:
         writing = [connection] if unsent and not trouble else []
         readable, writable, _ = select.select([connection], writing, [], deadline.remaining())
@@ -331,30 +248,35 @@ def _exchange(
         if readable:
             try:
                 more = connection.recv(_PIECE)
-            except (BlockingIOError, InterruptedError):
+            except _NOT_NOW:
                 more = None
             except OSError as error:
                 answer = parse(received, head=head) if received else None
                 if answer is None or answer.status is None:
-                    return Answer(Outcome.RESET, body=received, complete=False, detail=_told(error))
+                    return _reset(told(error), received)
                 return answer
             if more is not None:
                 received += more
                 answer = parse(received, head=head, ended=not more)
                 if answer is not None:
                     if trouble and answer.status is None:
-                        return Answer(Outcome.RESET, complete=False, detail=trouble)
+                        return _reset(trouble)
                     return answer
         if writable:
             try:
                 unsent = unsent[connection.send(unsent[:piece]) :]
                 if not unsent and half_close:
                     connection.shutdown(socket.SHUT_WR)
-            except (BlockingIOError, InterruptedError):
+            except _NOT_NOW:
                 pass
             except OSError as error:
-                trouble = _told(error)  # an answer may have come before it: read on
+                trouble = told(error)  # an answer may have come before it: read on
 
 
-def _told(error: OSError) -> str:
+def _reset(detail: str, body: bytes = b"") -> Answer:
+    return Answer(Outcome.RESET, body=body, complete=False, detail=detail, closed=True)
+
+
+def told(error: OSError) -> str:
+    """What went wrong with a socket, in a few lower-case words."""
     return (error.strerror or str(error) or type(error).__name__).lower()

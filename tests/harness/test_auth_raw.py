@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
+import ssl
 import struct
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -385,3 +389,103 @@ def test_a_known_secret_is_hidden_wherever_it_stands(
 
 def test_variants_of_a_secret_are_not_shown_as_locals() -> None:
     assert "hunter2" not in repr(hidden({"a prefix": "hunter2"}))
+
+
+def test_a_request_can_be_changed_and_keeps_what_it_hides() -> None:
+    sent = request("GET", "/", [("X-A", "hunter2-hunter2")], secrets=("hunter2-hunter2",))
+    changed = sent.changed(b"Host: board\r\n", b"")
+    assert b"Host" not in changed
+    assert "hunter2" not in repr(changed)
+    with pytest.raises(ValueError, match="not in the request"):
+        changed.changed(b"Host", b"")
+
+
+def test_a_flood_of_header_lines_is_shown_in_one_screen() -> None:
+    shown = repr(request("GET", "/", [(f"X-{i}", "1") for i in range(20_000)]))
+    assert "more lines" in shown
+    assert len(shown) < 1000
+
+
+@pytest.mark.parametrize(
+    ("data", "surplus"),
+    [
+        (OK + b"HTTP/1.1 401", b"HTTP/1.1 401"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\nmore", b"more"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: 1\r\n\r\nmore", b"more"),
+        (b"HTTP/1.1 204 No\r\n\r\nmore", b"more"),
+        (OK, b""),
+    ],
+)
+def test_what_comes_behind_an_answer_is_its_surplus(data: bytes, surplus: bytes) -> None:
+    answer = parse(data)
+    assert answer is not None
+    assert answer.surplus == surplus
+
+
+def test_a_body_in_answer_to_head_is_surplus() -> None:
+    answer = parse(OK, head=True)
+    assert answer is not None
+    assert (answer.body, answer.surplus) == (b"", b"hi")
+
+
+def test_a_closed_connection_is_told_from_a_silent_one() -> None:
+    with served(answer_with(b"")) as client:
+        assert client.send(GET).closed
+        assert client.send(b"", half_close=True).closed
+    with served(reset) as client:
+        assert client.send(GET).closed
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> ssl.SSLContext:
+    """A server's context, with a certificate that it signed itself, as a board does."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("needs the program openssl to make a certificate")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        [
+            *(openssl, "req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=board"),
+            *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
+            *("-keyout", str(key), "-out", str(certificate)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+def test_https_is_spoken_with_a_board_that_signed_its_own_certificate(tls: ssl.SSLContext) -> None:
+    body = b"x" * 100_000
+
+    def behaviour(connection: socket.socket) -> None:
+        with tls.wrap_socket(connection, server_side=True) as secure:
+            read = b""
+            while not read.endswith(body):
+                read += secure.recv(65536)
+            secure.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + body)
+
+    with served(behaviour) as plain:
+        client = RawClient.to(f"https://127.0.0.1:{plain.port}", timeout=5.0)
+        answer = client.send(request("POST", "/", body=body), half_close=True)
+        with client.hold(request("POST", "/", body=body)) as held:
+            assert held.answer(GET).body == body
+    assert (answer.status, answer.body, answer.complete) == (200, body, True)
+
+
+def test_a_server_that_speaks_no_tls_is_no_answer() -> None:
+    with served(answer_with(OK)) as plain:
+        answer = RawClient.to(f"https://127.0.0.1:{plain.port}", timeout=2.0).send(GET)
+    assert answer.outcome is Outcome.NO_ANSWER
+    assert "not connected" in answer.detail
+
+
+@pytest.mark.parametrize(
+    ("url", "port", "tls"),
+    [("http://a", 80, False), ("https://a", 443, True), ("http://a:8080", 8080, False)],
+)
+def test_the_client_of_an_url(url: str, port: int, tls: bool) -> None:
+    client = RawClient.to(url)
+    assert (client.address, client.port, client.tls) == ("a", port, tls)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -110,9 +111,33 @@ def test_a_control_is_made_before_and_after() -> None:
 
 
 def test_a_control_that_fails_is_told_with_its_moment() -> None:
-    with pytest.raises(Finding, match="positive control just before the check"):
+    with pytest.raises(Finding, match="control just before the check"):
         next(controlled(REFUSED))
     control = controlled(ACCEPTED, REFUSED)
     next(control)
-    with pytest.raises(Finding, match="positive control just after the check"):
+    with pytest.raises(Finding, match="control just after the check"):
         next(control)
+
+
+def test_who_lets_everybody_in_fails_the_control() -> None:
+    """Otherwise every check that expects acceptance would pass."""
+    client = Replies(ACCEPTED, ACCEPTED)
+    with pytest.raises(Finding, match="no credentials, no entry"):
+        next(verdict.controlled(client, lambda: SENT, unsound=lambda: SENT))  # type: ignore[arg-type]
+    sound = verdict.controlled(
+        Replies(ACCEPTED, REFUSED, ACCEPTED),  # type: ignore[arg-type]
+        lambda: SENT,
+        unsound=lambda: SENT,
+    )
+    next(sound)
+    with pytest.raises(StopIteration):
+        next(sound)
+
+
+def test_answers_are_compared_in_all_but_the_time_of_day() -> None:
+    first = replace(REFUSED, headers=(("Date", "noon"), ("A", "1")), body=b"no")
+    same = replace(first, headers=(("a", "1"), ("date", "midnight")))
+    verdict.indistinguishable({"one": first, "another": same}, "alike")
+    for changed in (replace(same, body=b"no!"), replace(same, headers=(("a", "2"),))):
+        with pytest.raises(Finding, match="another gets another answer"):
+            verdict.indistinguishable({"one": first, "another": changed}, "alike")
