@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import json
 import re
+import string
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 from ..secrets import SecretStr
 
 _HASHES = {"HS256": hashlib.sha256, "HS384": hashlib.sha384, "HS512": hashlib.sha512}
+_ALPHABET = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
 _SEGMENT = re.compile(r"[A-Za-z0-9_-]*", re.ASCII)
 
 
@@ -87,16 +89,52 @@ def mint(
     """
     fields = {"alg": alg, "typ": "JWT", **(header or {})}
     fields = {name: value for name, value in fields.items() if value is not None}
-    payload = claims if isinstance(claims, bytes) else _json(claims)
-    signed = f"{encode_segment(_json(fields))}.{encode_segment(payload)}"
+    payload = claims if isinstance(claims, bytes) else json_bytes(claims)
+    return sign(f"{encode_segment(json_bytes(fields))}.{encode_segment(payload)}", key, alg)
+
+
+def sign(signed: str, key: bytes, alg: str = "HS256") -> SecretStr:
+    """A token of header and payload as they stand, whatever stands there.
+
+    :param signed: what the signature covers: the first two segments and the dot between them
+    :param alg: as for :func:`mint`; the header's is not looked at
+    """
+    return SecretStr(f"{signed}.{encode_segment(mac(signed, key, alg))}")
+
+
+def mac(signed: str, key: bytes, alg: str = "HS256") -> bytes:
+    """The signature's bytes; none for an algorithm that is no HMAC."""
     digest = _HASHES.get(alg)
-    signature = hmac.digest(key, signed.encode(), digest) if digest else b""
-    return SecretStr(f"{signed}.{encode_segment(signature)}")
+    return hmac.digest(key, signed.encode(), digest) if digest else b""
 
 
-def _json(value: object) -> bytes:
-    # Python writes NaN and Infinity, which no JSON has: some checks are about them.
+def json_bytes(value: object) -> bytes:
+    """As it stands in a segment.
+
+    Python writes NaN and Infinity, which no JSON has: some checks are about them.
+    """
     return json.dumps(value, separators=(",", ":")).encode()
+
+
+def segments(token: str) -> tuple[SecretStr, SecretStr, SecretStr]:
+    """Header, payload and signature as they stand.
+
+    :raises ValueError: not three segments
+    """
+    found = tuple(SecretStr(segment) for segment in token.split("."))
+    if len(found) != 3:
+        raise ValueError(f"a token has three segments, this has {len(found)}")
+    return found
+
+
+def respelled(segment: str) -> list[SecretStr]:
+    """The other spellings of the same bytes, which differ in the last character's unused bits.
+
+    32 bytes have three, 48 none, 64 fifteen (RFC 4648 section 3.5).
+    """
+    unused = {2: 4, 3: 2}.get(len(segment) % 4, 0)
+    first = _ALPHABET.index(segment[-1]) if unused else 0
+    return [SecretStr(segment[:-1] + _ALPHABET[first ^ bits]) for bits in range(1, 1 << unused)]
 
 
 def forge(token: str) -> SecretStr:

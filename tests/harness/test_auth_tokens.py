@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 
@@ -113,3 +114,33 @@ def test_segments_go_there_and_back(data: bytes) -> None:
 def test_claims_go_there_and_back(claims: dict[str, object]) -> None:
     minted = tokens.mint(claims, KEY)
     assert tokens.decode(minted).claims == json.loads(json.dumps(claims))
+
+
+def test_header_and_payload_are_signed_as_they_stand() -> None:
+    sound = tokens.mint({"a": 1}, KEY)
+    signed = sound.rpartition(".")[0]
+    assert tokens.sign(signed, KEY) == sound
+    assert tokens.sign("é!. ", KEY).startswith("é!. .")
+    assert tokens.sign(signed, KEY * 2, "HS512") == tokens.mint(
+        {"a": 1}, KEY * 2, header={"alg": "HS256"}, alg="HS512"
+    )
+
+
+def test_segments_are_hidden() -> None:
+    sound = tokens.mint({"a": 1}, KEY)
+    assert ".".join(tokens.segments(sound)) == sound
+    assert all(isinstance(segment, SecretStr) for segment in tokens.segments(sound))
+    with pytest.raises(ValueError, match="three segments"):
+        tokens.segments("a.b")
+
+
+@pytest.mark.parametrize(("size", "spellings"), [(32, 3), (48, 0), (64, 15), (31, 15)])
+def test_other_spellings_mean_the_same_bytes(size: int, spellings: int) -> None:
+    data = bytes(range(200, 200 + 8)) * (size // 8) + b"\xa5" * (size % 8)
+    segment = tokens.encode_segment(data)
+    others = tokens.respelled(segment)
+    assert len({segment, *others}) == spellings + 1
+    for other in others:
+        assert base64.urlsafe_b64decode(other + "=" * (-len(other) % 4)) == data
+        with pytest.raises(ValueError, match="bits left over"):
+            tokens.decode_segment(other)
