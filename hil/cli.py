@@ -214,10 +214,16 @@ def _as_dict(entry: Entry) -> dict[str, Any]:
 )
 @click.argument("pytest_args", nargs=-1, type=click.UNPROCESSED)
 def run(pytest_args: tuple[str, ...]) -> None:
-    """Run the installed checks: 'pytest -m hil' on them, with pytest's own options."""
+    """Run the installed checks: 'pytest -m hil' on them, with pytest's own options.
+
+    Its root is this folder: here it looks for devices.yaml, and here it keeps '.hil'.
+    """
     import pytest
 
     from .checks import paths
 
     unused = ["-p", "no:anyio", "-p", "no:platformdirs"]  # see benchmarks/startup.py
-    sys.exit(pytest.main(["-m", "hil", *unused, *pytest_args, *map(str, paths())]))
+    # pytest would take the folder of the checks, be it site-packages.
+    given = any(arg.partition("=")[0] == "--rootdir" for arg in pytest_args)
+    root = [] if given else ["--rootdir", str(Path.cwd())]
+    sys.exit(pytest.main(["-m", "hil", *unused, *root, *pytest_args, *map(str, paths())]))

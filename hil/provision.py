@@ -10,6 +10,7 @@ import importlib.metadata
 import importlib.util
 import json
 import secrets
+from collections.abc import Collection
 from pathlib import Path
 
 from hil.errors import BenchError
@@ -22,7 +23,7 @@ ITERATIONS = 2000
 # milliseconds. On a bench, guesses by the hundred are the daily work: a visible delay is enough.
 BENCH_THROTTLE_MS = 100
 
-# What the cameras make themselves or are given per board: never part of an application.
+# What the reference application makes itself or is given per board.
 _STATE = frozenset({"settings.json", "secret.bin", "clock.json"})
 
 # The modules that OpenMV freezes into its firmware (scripts/libraries/microdot-lib/manifest.py).
@@ -39,13 +40,13 @@ def reference() -> Path:
     return packaged if packaged.is_dir() else Path(__file__).parents[1] / "firmware" / "camera"
 
 
-def application(path: Path) -> dict[str, bytes]:
+def application(path: Path, own: Collection[str] = _STATE) -> dict[str, bytes]:
     """The files of a camera application, by their path from the board's root.
 
-    Left out: hidden files, bytecode of CPython, notes (``*.md``), and the camera's own state
-    (``settings.json``, ``secret.bin``, ``clock.json``).
+    Left out: hidden files, bytecode of CPython, notes (``*.md``), and what is the board's own.
 
     :param path: the application's folder, with ``main.py`` in it
+    :param own: the files that each board makes itself or is given: never part of an application
     :raises BenchError: when that is not what it is
     """
     if not (path / "main.py").is_file():
@@ -59,7 +60,7 @@ def application(path: Path) -> dict[str, bytes]:
         hidden = any(part.startswith(".") or part == "__pycache__" for part in inside.parts)
         if not file.is_file() or hidden or inside.suffix in {".pyc", ".md"}:
             continue
-        if inside.as_posix() not in _STATE:
+        if inside.as_posix() not in own:
             tree[inside.as_posix()] = file.read_bytes()
     return tree
 

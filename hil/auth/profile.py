@@ -5,6 +5,7 @@ The checks name no route, status, text or lifetime themselves: they ask the prof
 
 from __future__ import annotations
 
+import csv
 import difflib
 import json
 from collections.abc import Mapping
@@ -12,12 +13,22 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from ..document import Document
 from ..errors import ConfigError
+from ..settings_file import SettingsFormat, settings_format
 
 PACKAGED = Path(__file__).parent.parent / "profiles"
+CATALOGUE = Path(__file__).parent.parent / "checks.csv"
 
 
 def _json_object(value: object) -> object:
@@ -98,18 +109,54 @@ class Files(_Part):
     """Paths relative to the application's working directory; None: there is no such file.
 
     :ivar secret: the signing key
-    :ivar settings: where the password's hash is kept
+    :ivar settings: where the password is kept. None: the bench cannot write it, and takes the
+        password from devices.yaml
+    :ivar settings_format: ``camera``, ``plain`` or a template (:mod:`hil.settings_file`)
+    :ivar state: what else the application writes by itself. Like the two above, it is never
+        deployed, should it lie in the application's folder
     """
 
     secret: str | None = None
     settings: str | None = None
+    settings_format: str | None = None
+    state: tuple[str, ...] = ()
+
+    @field_validator("settings_format")
+    @classmethod
+    def _sound_format(cls, text: str | None) -> str | None:
+        if text is not None:
+            settings_format(text)
+        return text
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Files:
+        if (self.settings is None) != (self.settings_format is None):
+            raise ValueError(
+                "'settings' and 'settings_format' go together: a file, and how to write it"
+            )
+        return self
+
+    @property
+    def format(self) -> SettingsFormat | None:
+        """How to write ``settings``."""
+        return settings_format(self.settings_format) if self.settings_format else None
+
+    @property
+    def written_by_the_application(self) -> frozenset[str]:
+        """What is the board's own and no part of the application."""
+        return frozenset(path for path in (self.secret, self.settings, *self.state) if path)
 
 
 class Known(_Part):
-    """A deviation that the target's makers have declared."""
+    """A deviation that the target's makers have declared.
+
+    :ivar check: its id in the catalogue
+    :ivar reason: why it is so, in the report beside it
+    :ivar link: where it is discussed: an issue, a line of source, a document
+    """
 
     check: str
-    reason: str
+    reason: Annotated[str, Field(pattern=r"\S")]
     link: str = ""
 
 
@@ -127,6 +174,9 @@ class Profile(_Part):
     :ivar idle_timeout_s: seconds after which a silent connection is closed
     :ivar connections: connections at once that a target serves of which the board model, and so
         its socket pool, is not known
+    :ivar line_limit: bytes of a header line that are read; a longer one must be refused. RFC 9112
+        section 3 recommends 8000 for the request line
+    :ivar open_ports: TCP ports that are meant to be open, besides that of the target's URL
     :ivar known: declared deviations
     """
 
@@ -146,6 +196,8 @@ class Profile(_Part):
     boot_timeout_s: float = Field(default=30.0, gt=0)
     idle_timeout_s: float = Field(default=30.0, gt=0)
     connections: int = Field(default=4, ge=1)
+    line_limit: int = Field(default=8000, ge=256)
+    open_ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = ()
     known: tuple[Known, ...] = ()
 
     @property
@@ -193,13 +245,39 @@ def _load(path: Path) -> Profile:
     if not isinstance(given, dict):
         document.mistake((), "a profile is a mapping: 'title: …' and so on")
     elif not document.mistakes:
+        _known_checks(document, given.get("known"))
         try:
-            return Profile.model_validate({"name": path.stem, **given})
+            profile = Profile.model_validate({"name": path.stem, **given})
         except ValidationError as error:
             for details in error.errors(include_url=False, include_input=False):
                 place = tuple(str(part) for part in details["loc"])
                 _mistake(document, place, details["type"], details["msg"])
+        if not document.mistakes:
+            return profile
     raise document.error()
+
+
+@lru_cache
+def _check_ids() -> tuple[str, ...]:
+    with CATALOGUE.open(encoding="utf-8", newline="") as file:
+        return tuple(row["id"] for row in csv.DictReader(file))
+
+
+def _known_checks(document: Document, entries: object) -> None:
+    """Each names a check of the catalogue, and no two the same."""
+    ids, seen = _check_ids(), set()
+    for at, entry in enumerate(entries if isinstance(entries, list) else ()):
+        check = entry.get("check") if isinstance(entry, dict) else None
+        if not isinstance(check, str):
+            continue  # told by the type check
+        place = ("known", str(at), "check")
+        if check not in ids:
+            close = difflib.get_close_matches(check.upper(), ids, n=1)
+            meant = f" (did you mean '{close[0]}'?)" if close else "; 'hil checks' lists them"
+            document.mistake(place, f"there is no check {check!a}{meant}")
+        elif check in seen:
+            document.mistake(place, f"{check} is declared twice")
+        seen.add(check)
 
 
 def _mistake(document: Document, place: tuple[str, ...], kind: str, message: str) -> None:
@@ -209,7 +287,8 @@ def _mistake(document: Document, place: tuple[str, ...], kind: str, message: str
         meant = f" (did you mean '{close[0]}'?)" if close else f"; known are {', '.join(known)}"
         document.mistake(place, f"unknown key {place[-1]!a}{meant}", key=True)
     elif kind == "missing":
-        document.mistake(place, f"'{place[-1]}' is missing")
+        in_list = len(place) > 1 and place[-2].isdigit()
+        document.mistake(place[:-1] if in_list else place, f"'{place[-1]}' is missing")
     else:
         document.mistake(place, f"'{place[-1]}': {message.removeprefix('Value error, ')}")
 

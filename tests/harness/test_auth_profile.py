@@ -52,6 +52,14 @@ def test_a_profile_beside_ones_own_tests(tmp_path: Path) -> None:
         ("secret_bytes: 32", "secret_bytes: 0", "secret_bytes: 0", "'secret_bytes': "),
         ("known: []", "konwn: []", "konwn: []", "did you mean 'known'?"),
         ("known: []", "known: [{check: X, why: y}]", "known:", "unknown key 'why'"),
+        ("known: []", "known:\n- {check: lgo-6, reason: y}", "- {check: lgo", "no check 'lgo-6'"),
+        ("known: []", "known:\n- {check: log-06, reason: y}", "- {check: log", "mean 'LOG-06'?"),
+        ("known: []", "known:\n- {check: LOG-06, reason: ' '}", "- {check: LOG", "'reason': "),
+        ("known: []", "known:\n- {check: LOG-06}", "- {check: LOG", "'reason' is missing"),
+        ("known: []", "known: LOG-06", "known:", "'known': "),
+        ("  settings: settings.json\n", "", "  secret:", "go together"),
+        ("settings_format: camera", "settings_format: camra", "  settings_f", "nor JSON"),
+        ("_format: camera", """_format: '{"a": "{word}"}'""", "  settings_f", "holder {word};"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_told_where_it_stands(
@@ -66,6 +74,25 @@ def test_a_mistake_is_told_where_it_stands(
         load_profile(path)
     assert told in str(caught.value)
     assert f"{path.resolve()}:{at}:" in str(caught.value)
+
+
+def test_a_deviation_is_declared_once(tmp_path: Path) -> None:
+    path = tmp_path / "wrong.yaml"
+    entries = "".join(f"- {{check: {check}, reason: y}}\n" for check in ("LOG-06", "LOG-07") * 2)
+    text = CAMERA.replace("known: []", f"known:\n{entries}")
+    path.write_text(text)
+    first = text.splitlines().index("- {check: LOG-06, reason: y}") + 1
+    with pytest.raises(ConfigError) as caught:
+        load_profile(path)
+    assert caught.value.message.splitlines() == [
+        f"{path.resolve()}:{first + 2}:11: LOG-06 is declared twice",
+        f"{path.resolve()}:{first + 3}:11: LOG-07 is declared twice",
+    ]
+
+
+def test_what_the_application_writes_is_no_part_of_it() -> None:
+    expected = {"secret.bin", "settings.json", "clock.json"}
+    assert load_profile("camera").files.written_by_the_application == expected
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:

@@ -41,6 +41,12 @@ def test_the_boards_own_files_are_never_part_of_it(tmp_path: Path) -> None:
     assert application(tmp_path).keys() == expected
 
 
+def test_what_is_the_boards_own_is_up_to_the_application(tmp_path: Path) -> None:
+    for name in ("main.py", "settings.json", "signing.key"):
+        (tmp_path / name).write_bytes(b"x")
+    assert application(tmp_path, {"signing.key"}).keys() == {"main.py", "settings.json"}
+
+
 def test_a_folder_without_an_application(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match=r"no main\.py"):
         application(tmp_path)
