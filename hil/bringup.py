@@ -13,13 +13,12 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from . import journal
 from .deadline import Deadline
-from .errors import BenchError, BoardError, HilError
+from .errors import BenchError, BoardError, ConfigError, HilError
 from .reboot import Reboot, no_answer
-from .secrets import SecretStr
+from .secrets import SecretBytes, SecretStr
 from .target import Absent, Controls, Target
 
 if TYPE_CHECKING:
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from .discovery.mdns import Resolved
     from .link.board import BoardLink, Identity
     from .link.repl import Repl
+    from .settings_file import SettingsFormat
     from .virtual.board import VirtualBoard
 
 # A real board: reset 3 s, Wi-Fi 4 s, and a first deploy of 270 KB over USB a few seconds more.
@@ -75,19 +75,25 @@ def _target(
     """A target without any control yet."""
     from .auth.client import Api, Credentials
     from .auth.raw import RawClient
+    from .auth.record import Record
 
     profile = _profile(spec)
-    url = urlsplit(base_url)
+    record = Record()
     return Target(
         name=spec.name,
         about=about,
         base_url=base_url,
         profile=profile,
         api=Api(
-            base_url, profile, Credentials(spec.user or profile.user, password or SecretStr(""))
+            base_url,
+            profile,
+            Credentials(spec.user or profile.user, password or SecretStr("")),
+            observe=record.observe,
         ),
-        raw=RawClient(url.hostname or "", url.port or 80, limit=_connections(spec, profile)),
+        raw=RawClient.to(base_url, limit=_connections(spec, profile), observe=record.observe),
+        record=record,
         controls=Controls.none(absent),
+        trusted_network=spec.trusted_network,
     )
 
 
@@ -96,6 +102,10 @@ def _connections(spec: TargetSpec, profile: Profile) -> int:
     from .boards.table import model
 
     return model(spec.model).connections if spec.model else profile.connections
+
+
+def _hostname(identity: Identity) -> str:
+    return f"hil-{identity.unique_id.hex()[-6:]}"
 
 
 def _url(spec: TargetSpec) -> Target:
@@ -174,6 +184,7 @@ class _Bringing:
 
         spec, deadline = self.spec, Deadline.after(BRING_UP_BUDGET_S)
         given = spec.secrets(os.environ)
+        password = given.password or self._made_up_password()
         self.stack.enter_context(hold(self._lock_key(), f"checks on {spec.name}", deadline))
         virtual = self._power_virtual() if spec.kind == "virtual" else None
         link = self.stack.enter_context(
@@ -184,7 +195,6 @@ class _Bringing:
             )
         )
         link.open(deadline)
-        password = given.password or SecretStr(random_secrets.token_urlsafe(12))
         identity, hostname, notes = self._provision(
             link, replace(given, password=password), deadline, powered_off=virtual is not None
         )
@@ -230,6 +240,18 @@ class _Bringing:
         )
         return board
 
+    def _made_up_password(self) -> SecretStr:
+        """:raises ConfigError: the bench cannot give it to the application"""
+        profile = _profile(self.spec)
+        if profile.files.settings is None:
+            raise ConfigError(
+                f"{self.spec.where}: target {self.spec.name!r} needs a 'password': the profile "
+                f"{profile.name!r} names no 'settings' file, in which the bench could set one",
+                hint="export it, and write 'password: ${NAME}'; or describe the file in the "
+                "profile's 'files:'",
+            )
+        return SecretStr(random_secrets.token_urlsafe(12))
+
     def _find_device(self, deadline: Deadline) -> str:
         from .discovery import usb
 
@@ -265,14 +287,17 @@ class _Bringing:
             kept = [path for path in (profile.files.secret, profile.files.settings) if path]
             journal.begin(repl, kept, offset, deadline)
 
-            hostname = spec.hostname or f"hil-{identity.unique_id.hex()[-6:]}"
+            # An application whose settings the bench cannot write has a name of its own.
+            unnamed = not (profile.files.format and profile.files.format.sets_hostname)
+            hostname = spec.hostname or (unnamed and identity.hostname) or _hostname(identity)
             folder = provision.reference() if spec.firmware == "camera" else Path(spec.firmware)
-            tree = provision.application(folder)
+            tree = provision.application(folder, profile.files.written_by_the_application)
             if not files.frozen(repl, ["microdot"], deadline):
                 tree |= provision.microdot_tree()
-            if profile.files.settings:
-                path = profile.files.settings
-                tree[path] = self._settings(repl, path, given, hostname, deadline)
+            if profile.files.settings and profile.files.format:
+                tree[profile.files.settings] = self._settings(
+                    repl, profile.files.settings, profile.files.format, given, hostname, deadline
+                )
             # The SD card where one is mounted, else the flash: main.py is looked up there.
             root = repl.eval("__import__('os').getcwd()", deadline)
             files.sync(repl, tree, root, deadline)
@@ -280,27 +305,33 @@ class _Bringing:
         return identity, hostname, notes
 
     def _settings(
-        self, repl: Repl, path: str, given: Secrets, hostname: str, deadline: Deadline
-    ) -> bytes:
-        """The board keeps its own Wi-Fi where devices.yaml names none. NTP is off: the bench sets
-        the clock, and nothing may set it behind its back."""
-        from . import provision
+        self,
+        repl: Repl,
+        path: str,
+        form: SettingsFormat,
+        given: Secrets,
+        hostname: str,
+        deadline: Deadline,
+    ) -> SecretBytes:
+        """The board keeps its own Wi-Fi where devices.yaml names none."""
         from .link import files
+        from .settings_file import Values
 
         if self.spec.wifi:
-            ssid, key = self.spec.wifi.ssid, given.wifi_key or ""
+            ssid, key = self.spec.wifi.ssid, given.wifi_key or SecretStr("")
         elif self.spec.kind == "virtual":
-            ssid, key = "virtual", ""
+            ssid, key = "virtual", SecretStr("")
         else:
             had = files.exists(repl, path, deadline)
-            ssid, key = provision.wifi_of(files.read_file(repl, path, deadline) if had else None)
-        return provision.camera_settings(
-            hostname=hostname,
-            user=self.spec.user or _profile(self.spec).user,
-            password=given.password or "",
-            wifi_ssid=ssid,
-            wifi_key=key,
-            ntp_host="",
+            ssid, key = form.wifi(files.read_file(repl, path, deadline) if had else None)
+        return form.render(
+            Values(
+                user=self.spec.user or _profile(self.spec).user,
+                password=given.password or SecretStr(""),
+                hostname=hostname,
+                wifi_ssid=ssid,
+                wifi_key=key,
+            )
         )
 
     def _put_back(self, link: BoardLink, *, powered_off: bool) -> None:
@@ -350,6 +381,7 @@ class _Bringing:
         from .clock.ntp import NtpServer
         from .clock.skew import ClockControl
         from .control import FileControl, MintControl, PasswordControl, SecretControl
+        from .power import VirtualPower
 
         profile = target.profile
 
@@ -365,18 +397,22 @@ class _Bringing:
             virtual.control("route", destination="*:123", to=[ntp.host, ntp.port])
             return ntp.host
 
+        power: VirtualPower | Absent = Absent(f"nothing at {target.name!r} switches its power")
+        if virtual:
+            power = VirtualPower(virtual, link, secret.rebooted if secret else lambda: None)
         no_file = f"the profile {profile.name!r} names no such file"
         return Controls(
             files=files,
             secret=secret or Absent(no_file),
-            password=PasswordControl(files, profile, target.api, profile.files.settings)
-            if profile.files.settings
+            password=PasswordControl(files, target.api, profile.files.settings, form)
+            if profile.files.settings and (form := profile.files.format)
             else Absent(no_file),
             mint=MintControl(secret, target.api) if secret else Absent(no_file),
             clock=ClockControl(
                 paused, ntp=server, route=route if virtual else None, target=target.name
             ),
-            reboot=Reboot(target, link, virtual, secret),
+            reboot=Reboot(target, link, power, secret),
+            power=power,
             console=link.console,
             boots=BootWatch(link, paused),
         )

@@ -5,9 +5,8 @@ Each use is one pause: Ctrl-C, the work, and the event loop goes on (millisecond
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from .deadline import Deadline
@@ -15,8 +14,8 @@ from .secrets import SecretBytes, SecretStr
 
 if TYPE_CHECKING:
     from .auth.client import Api
-    from .auth.profile import Profile
     from .link.repl import Repl
+    from .settings_file import SettingsFormat
 
     Pause = Callable[[Deadline], AbstractContextManager[Repl]]
 
@@ -65,6 +64,40 @@ class FileControl:
         with self._paused(deadline) as repl, _missing_told(path):
             files.remove_file(repl, path, deadline)
 
+    def make_folder(self, path: str) -> None:
+        from .link import files
+
+        deadline = Deadline.after(FILE_BUDGET_S)
+        with self._paused(deadline) as repl:
+            files.make_folder(repl, path, deadline)
+
+    def remove_folder(self, path: str) -> None:
+        """An empty one. :raises FileNotFoundError:"""
+        from .link import files
+
+        deadline = Deadline.after(FILE_BUDGET_S)
+        with self._paused(deadline) as repl, _missing_told(path):
+            files.remove_folder(repl, path, deadline)
+
+    @contextmanager
+    def filled(self) -> Iterator[int]:
+        """Inside, nothing more fits; gives the bytes that are free all the same, 0 if it worked.
+
+        A board that loses its bench in there is emptied with its journal (:mod:`hil.journal`).
+        """
+        from .journal import BALLAST
+        from .link import files
+
+        deadline = Deadline.after(FILE_BUDGET_S)
+        try:
+            with self._paused(deadline) as repl:
+                free = files.fill(repl, BALLAST, deadline)
+            yield free
+        finally:
+            deadline = Deadline.after(FILE_BUDGET_S)
+            with self._paused(deadline) as repl:
+                files.remove_file(repl, BALLAST, deadline, missing_ok=True)
+
     def exists(self, path: str) -> bool:
         from .link import files
 
@@ -96,12 +129,17 @@ class SecretControl:
         return self._held
 
     def write(self, data: bytes) -> None:
-        self.held()
+        self._remember()
         self._files.write(self.path, data)
 
     def delete(self) -> None:
-        self.held()
+        self._remember()
         self._files.remove(self.path)
+
+    def _remember(self) -> None:
+        """What is held, before the file changes. Without a file nothing is: there are no tokens."""
+        with suppress(FileNotFoundError):
+            self.held()
 
     def exists(self) -> bool:
         return self._files.exists(self.path)
@@ -164,22 +202,31 @@ class MintControl:
             alg=alg,
         )
 
+    def sign(self, signed: str, alg: str = "HS256") -> SecretStr:
+        """Header and payload segments as they stand, signed with the key in use."""
+        from .auth import tokens
+
+        return tokens.sign(signed, self._secret.held(), alg)
+
 
 class PasswordControl:
     """Change the password that the board stores."""
 
-    def __init__(self, files: FileControl, profile: Profile, api: Api, path: str) -> None:
+    def __init__(self, files: FileControl, api: Api, path: str, form: SettingsFormat) -> None:
         self._files = files
-        self._profile = profile
         self._api = api
+        self._format = form
         self.path = path
 
     def change(self, new: str) -> None:
         """Store ``new``, and use it from now on in ``api``."""
-        from . import provision
+        from .settings_file import Values
 
-        self._files.write(self.path, provision.with_password(self._files.read(self.path), new))
-        self._api.credentials = self._api.credentials.with_password(SecretStr(new))
+        changed = Values(user=self._api.credentials.user, password=SecretStr(new))
+        self._files.write(
+            self.path, self._format.with_password(self._files.read(self.path), changed)
+        )
+        self._api.credentials = self._api.credentials.with_password(changed.password)
 
     @contextmanager
     def restored(self) -> Iterator[None]:
@@ -194,8 +241,3 @@ class PasswordControl:
             if before is not None:
                 self._files.write(self.path, before)
             self._api.credentials = credentials
-
-    def stored(self) -> dict[str, Any]:
-        """The settings as the board has them (hash and salt, not the password)."""
-        settings: dict[str, Any] = json.loads(self._files.read(self.path))
-        return settings

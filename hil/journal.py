@@ -22,6 +22,9 @@ from .errors import BoardError
 if TYPE_CHECKING:
     from .link.repl import Repl
 
+BALLAST = ".hil/ballast"
+"""What a check fills the flash with. It goes before anything is put back, which needs the room."""
+
 # Copying goes through a 512-byte buffer: a camera's heap may be nearly full.
 _BOARD_CODE = """
 import os, json
@@ -74,6 +77,7 @@ else:
 """
 
 _RESTORE = """
+_hil_remove('.hil/ballast')
 if _hil_kind('.hil/index.json') != 'file':
     print('null')
 else:

@@ -24,6 +24,7 @@ pytest_plugins = (
     "hil.fixtures.target",
     "hil.fixtures.http",
     "hil.fixtures.board",
+    "hil.fixtures.timing",
 )
 
 # A check that hangs is ended by pytest-timeout; none of them needs a fraction of this.

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .deadline import Deadline
 from .errors import BoardError, Finding
-from .target import Target, Unavailable
+from .target import Absent, Target, Unavailable
 
 if TYPE_CHECKING:
     from .control import SecretControl
     from .link.board import BoardLink
-    from .virtual.board import VirtualBoard
-
-# A clock that a power cut has reset is years off: the youngest starts in 2021, the oldest in 1970.
-LOST_CLOCK_S = 366 * 86_400.0
+    from .power import PowerControl
 
 
 @dataclass
@@ -25,22 +21,19 @@ class Reboot:
 
     target: Target
     link: BoardLink
-    virtual: VirtualBoard | None
+    power: PowerControl | Absent
     secret: SecretControl | None
 
-    def _cycle_power(self, virtual: VirtualBoard, deadline: Deadline) -> None:
+    def _cycle_power(self, power: PowerControl, deadline: Deadline) -> None:
         """Off and on. The RTC may have lost the time: then the bench, in NTP's place, sets it."""
         from .clock import rtc
 
-        self.link.expect_reset()
-        virtual.power_off()
-        virtual.power_on()
-        self.link.open(deadline)
+        power.off()
+        power.on()
         if not self.target.api.alive(deadline):
             return
         with self.link.paused(deadline, self.target.api.alive) as repl:
-            if abs(rtc.read(repl, deadline, samples=1).offset) > LOST_CLOCK_S:
-                rtc.set_clock(repl, round(time.time()), deadline)
+            rtc.set_if_lost(repl, deadline)
 
     def __call__(self, kind: str = "hard") -> None:
         from .link.board import STARVE_WATCHDOG
@@ -51,8 +44,10 @@ class Reboot:
             self.link.hard_reset(deadline)
         elif kind == "wdt":
             self.link.hard_reset(deadline, STARVE_WATCHDOG)
-        elif kind == "power" and self.virtual is not None:
-            self._cycle_power(self.virtual, deadline)
+        elif kind == "power":
+            if isinstance(self.power, Absent):
+                raise Unavailable(f"needs a control of the power, but {self.power.reason}")
+            self._cycle_power(self.power, deadline)
         elif kind == "soft":
             raise Unavailable("a soft reset does not start main.py on an OpenMV camera")
         else:

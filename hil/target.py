@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Protocol
 
+from .auth.record import Record
+
 if TYPE_CHECKING:
     from .auth.client import Api
     from .auth.profile import Profile
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from .clock.skew import ClockControl
     from .control import FileControl, MintControl, PasswordControl, SecretControl
     from .link.console import Console
+    from .power import PowerControl
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ class Controls:
     mint: MintControl | Absent
     clock: ClockControl | Absent
     reboot: RebootControl | Absent
+    power: PowerControl | Absent
     console: Console | Absent
     boots: BootWatch | Absent
 
@@ -70,7 +74,9 @@ class Target:
     """:ivar name: its name in devices.yaml
     :ivar about: one line for the report: model, firmware, address
     :ivar base_url: ``http://ADDRESS:PORT``, no slash at the end
+    :ivar trusted_network: credentials may cross its network in the clear
     :ivar notes: what the reader should know, e.g. that mDNS did not answer
+    :ivar record: what it has answered so far
     """
 
     name: str
@@ -80,5 +86,7 @@ class Target:
     api: Api = field(repr=False)
     raw: RawClient = field(repr=False)
     controls: Controls = field(repr=False)
+    trusted_network: bool = False
     notes: tuple[str, ...] = ()
+    record: Record = field(default_factory=Record, repr=False)
     close: Callable[[], None] = field(default=lambda: None, repr=False)

@@ -31,6 +31,9 @@ RTC_RANGE = {
 }
 """Per epoch year the first moment that the RTC holds and the first that it does not, Unix s."""
 
+LOST_S = 366 * 86_400.0
+"""A clock that was without power is years off: the youngest starts in 2021, the oldest in 1970."""
+
 TICK_TIMEOUT_S = 1.5
 """A second that takes longer than this many seconds to end is a clock that stands still."""
 
@@ -123,6 +126,12 @@ def set_clock(repl: Repl, unix: int, deadline: Deadline, *, at_tick: bool = Fals
             hint="has the board an RTC that runs? 'hil doctor' tells",
         )
     return _board_time(sample, *sample.offset)
+
+
+def set_if_lost(repl: Repl, deadline: Deadline) -> None:
+    """After a loss of power: true time, in NTP's place, unless the clock has kept the time."""
+    if abs(read(repl, deadline, samples=1).offset) > LOST_S:
+        set_clock(repl, round(time.time()), deadline)
 
 
 def require_rtc_range(unix: float, epoch: int = 1970) -> None:

@@ -14,7 +14,15 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from hil.clock.ntp import NtpServer, require_ntptime_reach
-from hil.clock.rtc import BoardTime, Repl, read, require_rtc_range, set_clock, utc
+from hil.clock.rtc import (
+    BoardTime,
+    Repl,
+    read,
+    require_rtc_range,
+    set_clock,
+    set_if_lost,
+    utc,
+)
 from hil.deadline import Deadline
 from hil.errors import BenchError, BoardError, HilError
 
@@ -68,6 +76,12 @@ class AtSecond(Generic[_T]):
     standing: Standing
     attempts: int
 
+    def __str__(self) -> str:
+        """When it was, and by which readings: for a finding."""
+        second, after = self.standing.unix, self.standing.after
+        read_back = utc(after.second) if after else "not read"
+        return f"at board time {utc(second)} (set to it; {read_back} when read back)"
+
 
 class ClockControl:
     """What the bench can do to one board's clock.
@@ -99,6 +113,11 @@ class ClockControl:
         self._paused = paused
         self._route = route
         self._target = target
+
+    @property
+    def reaches_ntp(self) -> bool:
+        """Whether :meth:`force_ntp` has a server, and the board a way to it."""
+        return self.ntp is not None and (self._route is not None or self.ntp.port == 123)
 
     def now(self, *, precise: bool = False, deadline: Deadline | None = None) -> BoardTime:
         """Read the clock; ``precise`` as in :func:`hil.clock.rtc.read`."""
@@ -221,6 +240,11 @@ class ClockControl:
                 )
             )
         return board
+
+    def set_if_lost(self, *, deadline: Deadline | None = None) -> None:
+        """After a loss of power. No move: the lost time is nothing to be put back."""
+        with self._pause(deadline) as (repl, until):
+            set_if_lost(repl, until)
 
     def restore(self, *, deadline: Deadline | None = None) -> BoardTime | None:
         """Put the clock back: to true time if it was right, else to its old offset; verified.

@@ -255,6 +255,28 @@ def remove_file(repl: Repl, path: str, deadline: Deadline, *, missing_ok: bool =
             raise
 
 
+def make_folder(repl: Repl, path: str, deadline: Deadline) -> None:
+    """:raises ReplError: e.g. ``EEXIST``"""
+    repl.exec(f"__import__('os').mkdir({path!a})", deadline)
+
+
+def remove_folder(repl: Repl, path: str, deadline: Deadline) -> None:
+    """Remove an empty folder.
+
+    :raises ReplError: ``os_error`` is ``ENOENT`` where there is none
+    """
+    repl.exec(f"__import__('os').rmdir({path!a})", deadline)
+
+
+def fill(repl: Repl, path: str, deadline: Deadline) -> int:
+    """Let a file take all the space that there is, without writing its content where the file
+    system allows it (FAT: a seek beyond the end takes the clusters).
+
+    :returns: bytes that are free all the same
+    """
+    return int(repl.exec(on_board.FILL % ascii(path), deadline))
+
+
 def exists(repl: Repl, path: str, deadline: Deadline) -> bool:
     """Whether there is a file or folder of that name."""
     try:

@@ -133,3 +133,22 @@ def _z(n):
  return 1
 print(repr([n for n in %s if _z(n)]))
 """
+#: Fills the file system with the file that it is formatted with; prints the bytes left. Beyond
+#: what a seek takes it writes a megabyte at most.
+FILL = """\
+import os as _o
+def _free():
+ s=_o.statvfs('.')
+ return s[1]*s[4]
+with open(%s,'wb') as _f:
+ try:
+  _f.seek(_free())
+  _f.write(b'\\0')
+ except OSError:pass
+ try:
+  _f.seek(0,2)
+  for _ in range(2048):_f.write(bytes(512))
+ except OSError:pass
+if hasattr(_o,'sync'):_o.sync()
+print(_free())
+"""

@@ -591,6 +591,8 @@ def test_an_action_is_repeated_until_it_ran_within_the_second(
     assert done.attempts == 3
     assert seconds[-1] == (1_800_000_000, 1_800_000_000)
     assert isinstance(done.standing, Standing)
+    shown = utc(1_800_000_000)
+    assert str(done) == f"at board time {shown} (set to it; {shown} when read back)"
 
 
 def test_the_second_attempt_needs_no_luck_with_the_phase(simulate: Callable[..., Board]) -> None:
