@@ -1,21 +1,27 @@
 """Expiry: a token ends at its second, on the board's clock, and does not come back.
 
-Nothing here waits for a token to expire: the clock is moved, or a token is minted with the times
-that are needed. Times are Unix seconds, whatever year the board counts from.
+But for one check, nothing here waits for a token to expire: the clock is moved, or a token is
+minted with the times that are needed. Times are Unix seconds, whatever year the board counts from.
 """
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from hil.auth import tokens, verdict
 from hil.check import check, must, should
+from hil.clock.ntp import NTPTIME_EARLIEST
+from hil.clock.rtc import RTC_RANGE, utc
+from hil.deadline import Deadline
 from hil.errors import Finding
 from hil.secrets import SecretStr
+from hil.target import Absent
 
 if TYPE_CHECKING:
     from hil.auth.client import Api
@@ -23,9 +29,12 @@ if TYPE_CHECKING:
     from hil.auth.raw import Answer, RawClient
     from hil.clock.skew import ClockControl
     from hil.control import MintControl
-    from hil.target import RebootControl
+    from hil.target import RebootControl, Target
 
 NTP_PROMISE = 'OpenMV docs 10.9 ("the wall clock has to be set")'
+
+NEXT_NTP_ERA = 2_085_978_496
+"""2036-02-07T06:28:16Z, Unix seconds."""
 
 UNSET = 1_577_836_800
 """2020-01-01: before any build of today's firmware, so no clock that was set shows it, and after
@@ -90,7 +99,7 @@ def test_a_token_is_accepted_two_seconds_before_its_end(
 ) -> None:
     """Usual cause: ``exp`` and the clock in different epochs, or a leeway with the wrong sign."""
     at = clock.at_second(expiry(token) - 2, lambda: use(api, raw, token))
-    verdict.accepted(at.result, "a token holds until its exp")
+    verdict.accepted(at.result, f"a token holds until its exp; {at}, exp - 2 s")
 
 
 @check("EXP-02", must, 'RFC 7519 §4.1.4 "on or after"')
@@ -103,9 +112,11 @@ def test_a_token_is_refused_at_the_very_second(
     """
     end = expiry(token)
     last = clock.at_second(end - 1, lambda: use(api, raw, token))
-    verdict.accepted(last.result, "a token holds in the second before its exp")
-    over = clock.at_second(end + profile.token.leeway_s, lambda: use(api, raw, token))
-    verdict.refused(over.result, "on or after exp", status=profile.unauthorized)
+    verdict.accepted(last.result, f"a token holds until its exp; {last}, exp - 1 s")
+    leeway = profile.token.leeway_s
+    over = clock.at_second(end + leeway, lambda: use(api, raw, token))
+    promise = f"refused on or after exp; {over}, exp + {leeway} s"
+    verdict.refused(over.result, promise, status=profile.unauthorized)
 
 
 @check("EXP-03", must, "RFC 7519 §4.1.4 (leeway ≤ a few minutes)")
@@ -120,8 +131,27 @@ def test_a_token_is_refused_after_its_end(
     answers = {}
     for later in (1, 60, 300):
         at = clock.at_second(end + later, lambda: use(api, raw, token))
-        answers[f"exp + {later} s"] = at.result
+        answers[f"exp + {profile.token.leeway_s + later} s, {at}"] = at.result
     verdict.refused_all(answers, "after exp", status=profile.unauthorized)
+
+
+@check("EXP-04", must, "OpenMV docs")
+@pytest.mark.timeout(0)  # it waits for as long as the reader has granted, and no longer
+def test_a_token_ends_by_the_passing_of_time(
+    api: Api, raw: RawClient, profile: Profile, patience: float
+) -> None:
+    """The whole lifetime of a token, waited for; nobody moves the clock.
+
+    Usual cause: a clock that stands still, or that a task of the application sets back.
+    """
+    wait = profile.token.lifetime_s + profile.token.leeway_s + CLOCK_TOLERANCE_S
+    if wait > patience:
+        pytest.skip(f"needs to wait {wait} s for a token to end, more than --patience {patience:g}")
+    end = Deadline.after(wait)
+    token = api.token()
+    verdict.accepted(use(api, raw, token), "a fresh token")
+    time.sleep(end.remaining())  # what is waited for is the passing of time itself
+    verdict.refused(use(api, raw, token), f"refused {wait} s later", status=profile.unauthorized)
 
 
 @check("EXP-05", must, "RFC 7519 §4.1.4")
@@ -257,38 +287,81 @@ def test_an_expired_token_stays_dead_when_the_clock_is_set_back(
     verdict.refused(answer, "an expired token stays dead", status=profile.unauthorized)
 
 
+@contextmanager
+def no_ntp(clock: ClockControl) -> Iterator[None]:
+    """The bench's NTP server is silent. A network's own one is out of the bench's reach."""
+    from hil.clock.ntp import Fault
+
+    if clock.ntp is None:
+        yield
+        return
+    clock.ntp.fault = Fault.SILENT
+    try:
+        yield
+    finally:
+        clock.ntp.fault = Fault.NONE
+
+
+def lose_power(target: Target) -> bool:
+    """A power cycle after which nobody sets the clock. False: the bench has no control of it."""
+    power = target.controls.power
+    if isinstance(power, Absent):
+        return False
+    try:
+        power.off()
+    finally:
+        power.on()
+    if not target.api.alive(Deadline.after(target.profile.boot_timeout_s)):
+        raise Finding("no HTTP answer after a loss of power; promised: it comes up with no time")
+    return True
+
+
 @check("EXP-14", must, NTP_PROMISE)
 def test_an_expired_token_stays_dead_over_a_reboot_that_loses_the_time(
+    target: Target,
     api: Api,
     raw: RawClient,
     profile: Profile,
     clock: ClockControl,
     reboot: RebootControl,
     token: SecretStr,
+    remark: Callable[[str, object], None],
 ) -> None:
     """The clock forgets the time and NTP does not answer, as after a power cut without network.
 
+    By setting it and a reset on every board; by taking the power where the bench can.
+
     Usual cause: against a clock in 2015 every token of today lies in the future.
     """
-    clock.set(expiry(token) + 10)
-    verdict.refused(use(api, raw, token), "after exp", status=profile.unauthorized)
-    clock.set(UNSET)
-    reboot()
-    answer = use(api, raw, token)
-    verdict.refused(answer, "an expired token stays dead", status=profile.unauthorized)
+    with no_ntp(clock):
+        clock.set(expiry(token) + 10)
+        verdict.refused(use(api, raw, token), "after exp", status=profile.unauthorized)
+        clock.set(UNSET)
+        reboot()
+        answers = {"after a reset": use(api, raw, token)}
+        if lose_power(target):
+            answers["after a loss of power"] = use(api, raw, token)
+            remark("clock after a loss of power", utc(clock.now().unix))
+    verdict.refused_all(answers, "an expired token stays dead", status=profile.unauthorized)
 
 
 @check("EXP-15", should, NTP_PROMISE)
 def test_no_token_is_issued_before_the_clock_is_set(
-    api: Api, raw: RawClient, clock: ClockControl
+    target: Target, api: Api, raw: RawClient, clock: ClockControl
 ) -> None:
     """503: a token of an unset clock would be expired, or wrong by years.
 
     Usual cause: nobody looks whether the clock was ever set.
     """
-    clock.set(UNSET)
-    answer = raw.send(api.compose_login())
-    verdict.refused(answer, "no token without the time", status={503})
+    with no_ntp(clock):
+        clock.set(UNSET)
+        answers = {"the clock in 2020": raw.send(api.compose_login())}
+        if lose_power(target):
+            answer = raw.send(api.compose_login())
+            # Some boards keep the time without power, and some get it from their network at once.
+            if clock.now().unix < NTPTIME_EARLIEST:
+                answers["after a loss of power"] = answer
+    verdict.refused_all(answers, "no token without the time", status={503})
 
 
 @check("EXP-16", must, NTP_PROMISE)
@@ -333,7 +406,7 @@ def test_a_false_ntp_answer_revives_no_token(
 
     Usual cause: SNTP is believed, and ``exp`` is compared with whatever the clock says just now.
     """
-    if clock.ntp is None:
+    if clock.ntp is None or not clock.reaches_ntp:
         pytest.skip("needs an NTP server of the bench, but this target reaches none")
     true_offset = clock.ntp.offset
     try:
@@ -351,26 +424,57 @@ def test_a_false_ntp_answer_revives_no_token(
 
 @check("EXP-19", should, "port time range")
 def test_it_works_at_the_ends_of_the_calendar(
-    api: Api, raw: RawClient, clock: ClockControl
+    api: Api,
+    raw: RawClient,
+    profile: Profile,
+    clock: ClockControl,
+    remark: Callable[[str, object], None],
 ) -> None:
-    """In 2038, 2099 and 2106, as far as the board's clock goes: login, and use of the token.
+    """Login, use of the token, and its ``exp`` in Unix time, as far as the board's clock goes.
+
+    In 2038, 2099 and 2106, and by NTP in 2036, when its seconds start anew from 0.
 
     Usual cause: 31-bit integers, or two-digit years.
     """
-    from hil.clock.rtc import RTC_RANGE
-
     first, end = RTC_RANGE[clock.now().epoch]
     moments = {
+        "by NTP in its next era": NEXT_NTP_ERA + 60,
         "2038-01-19T03:14:08Z": 2**31,
         "2099-12-31T00:00:00Z": 4_102_358_400,
         "2106-02-07T00:00:00Z": 4_294_944_000,
     }
     answers = {}
     for name, unix in moments.items():
-        if first <= unix < end - DAY // 4:
+        if not first <= unix < end - DAY // 4:
+            remark("not judged", f"{name}: its clock ends at {utc(end - 1)}")
+        elif "NTP" not in name:
             clock.set(unix)
-            answers[name] = use(api, raw, api.token())
+            answers[name] = _logged_in(api, raw, profile, clock, name)
+        elif clock.ntp is None or not clock.reaches_ntp:
+            remark("not judged", f"{name}: this target reaches no NTP server of the bench")
+        else:
+            true_offset = clock.ntp.offset
+            clock.ntp.offset = true_offset + unix - time.time()
+            try:
+                clock.force_ntp()
+                answers[name] = _logged_in(api, raw, profile, clock, name)
+            finally:
+                clock.ntp.offset = true_offset
     verdict.accepted_all(answers, "a fresh token is accepted")
+
+
+def _logged_in(
+    api: Api, raw: RawClient, profile: Profile, clock: ClockControl, moment: str
+) -> Answer:
+    """A fresh token, whose ``exp`` is judged, in use."""
+    token = api.token()
+    ahead = expiry(token) - profile.token.lifetime_s - clock.now().unix
+    if abs(ahead) > CLOCK_TOLERANCE_S:
+        raise Finding(
+            f"{moment}: exp is {ahead:+.0f} s from the board's clock + {profile.token.lifetime_s}; "
+            "promised: Unix seconds at any time"
+        )
+    return use(api, raw, token)
 
 
 @check("EXP-20", should, "no oracle")

@@ -7,14 +7,15 @@ once for each target, recorded, and each check judges its own promise by the rec
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import pytest
 
 from hil.auth import tokens, verdict
 from hil.check import check, must, should
-from hil.errors import Finding, HilError
+from hil.errors import BoardError, Finding, HilError
 from hil.secrets import SecretBytes, SecretStr
 from hil.target import Unavailable
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from hil.auth.client import Api
     from hil.auth.profile import Profile
     from hil.auth.raw import Answer, RawClient
-    from hil.control import MintControl, PasswordControl, SecretControl
+    from hil.control import FileControl, PasswordControl, SecretControl
+    from hil.power import PowerControl
     from hil.target import RebootControl, Target
 
 DOCS = "OpenMV docs 10.9"
@@ -51,6 +53,14 @@ pytestmark = pytest.mark.usefixtures("bearer_control")
 
 def use(api: Api, raw: RawClient, token: str) -> Answer:
     return raw.send(api.compose_ack(token=token))
+
+
+def key_in(secret: SecretControl) -> SecretBytes:
+    """What the key's file holds; empty where there is none, or a folder in its place."""
+    try:
+        return secret.read()
+    except FileNotFoundError:
+        return SecretBytes(b"")
 
 
 class Rotation(NamedTuple):
@@ -96,7 +106,7 @@ def rotation(
         reboot()
         old = {f"token {i}": use(api, raw, t) for i, t in enumerate(tokens_before, 1)}
         after_between = use(api, raw, between) if between else issued_between
-        after = secret.read()
+        after = key_in(secret)
         new = api.token()
         fresh = use(api, raw, new)
         basic = raw.send(api.compose_admin(f"Basic {api.credentials.basic}"))
@@ -214,7 +224,6 @@ def storm(
     profile: Profile,
     secret: SecretControl,
     reboot: RebootControl,
-    mint: MintControl,
 ) -> Storm:
     """A request is begun and not ended, the board is reset, and it has to come up: twenty times."""
 
@@ -224,14 +233,15 @@ def storm(
         login = api.compose_login()
         for boot in range(STORM):
             if boot < STORM // 2:
-                secret.delete()
+                with suppress(FileNotFoundError):
+                    secret.delete()
             with raw.hold(login[:-1]):
                 began = time.monotonic()
                 reboot()
                 seen.boots.append(time.monotonic() - began)
             if boot < STORM // 2:
-                seen.keys.append(secret.read())
-                seen.tokens.append(mint(only=claims))
+                seen.keys.append(key_in(secret))
+                seen.tokens.append(tokens.mint(claims, seen.keys[-1]))
         verdict.accepted(use(api, raw, api.token()), "a fresh token, after twenty reboots")
         return seen
 
@@ -287,8 +297,9 @@ def test_every_kind_of_reset_rotates_alike(
     missing = []
     for kind in ("hard", "wdt", "power"):
         token = api.token()
-        before = secret.read()
-        secret.delete()
+        before = key_in(secret)
+        with suppress(FileNotFoundError):
+            secret.delete()
         try:
             # Not the fixture: a kind that is missing must not skip the others.
             target.controls.reboot(kind)  # type: ignore[operator]
@@ -297,11 +308,23 @@ def test_every_kind_of_reset_rotates_alike(
             secret.write(before)
             continue
         answers[kind] = use(api, raw, token)
-        if secret.read() == before:
+        if key_in(secret) == before:
             raise Finding(f"after a {kind} reset the key is the old one; promised: a new one")
     verdict.refused_all(answers, "an old token", status=profile.unauthorized)
     if list(answers) == ["hard"]:
         pytest.skip(f"a hard reset rotates; {'; '.join(missing)}")
+
+
+def resigned(answer: Answer, api: Api, profile: Profile, key: bytes) -> SecretStr:
+    """A token that ``key`` would have signed: that of this login, but for its signature.
+
+    Where there was no login, the claims that the profile knows of.
+    """
+    issued = _token_in(answer, api)
+    if issued is None:
+        exp = round(time.time()) + profile.token.lifetime_s
+        return tokens.mint({**profile.token.claims, "exp": exp}, key)
+    return tokens.sign(SecretStr(issued.rpartition(".")[0]), key)
 
 
 class ShortKey(NamedTuple):
@@ -324,28 +347,22 @@ def short_keys(
     target: Target,
     api: Api,
     raw: RawClient,
+    profile: Profile,
     secret: SecretControl,
     reboot: RebootControl,
-    mint: MintControl,
 ) -> list[ShortKey]:
     """The key's file is cut to 0, 1 and 31 bytes, as by a power cut, and the board is rebooted."""
 
     def make() -> list[ShortKey]:
-        seen = []
+        seen, whole = [], secret.read()
         for length in (0, 1, 31):
-            claims = tokens.decode(api.token()).claims
-            short = SecretBytes(secret.read()[:length])
+            short = SecretBytes(whole[:length])
             secret.write(short)
             reboot()
-            forged = tokens.mint(claims, short)
-            seen.append(
-                ShortKey(
-                    length,
-                    use(api, raw, forged),
-                    raw.send(api.compose_login()),
-                    len(secret.read()) if secret.exists() else 0,
-                )
-            )
+            served = raw.send(api.compose_login())
+            forged = resigned(served, api, profile, short)
+            now = len(key_in(secret))
+            seen.append(ShortKey(length, use(api, raw, forged), served, now))
         return seen
 
     return recorded("short keys", target, make)
@@ -383,6 +400,170 @@ def test_a_short_key_is_replaced_or_refused(short_keys: list[ShortKey], profile:
                 f"it serves, and the key's file has {key.now} bytes",
             )
         verdict.refused(key.served, "a sound key, or no service", status={200, 503})
+
+
+def judge_key(
+    when: str,
+    old: SecretStr,
+    api: Api,
+    raw: RawClient,
+    profile: Profile,
+    secret: SecretControl,
+) -> None:
+    """After something went wrong with the key's file: a sound new key, or no tokens.
+
+    :param old: a token of before, whose key is gone
+    :raises Finding: it serves with a short, empty or half-written key, or with one that the next
+        boot will not find; or ``old`` is accepted
+    """
+    served = raw.send(api.compose_login())
+    verdict.refused(served, f"{when}: a sound key, or no service", status={200, 503})
+    key = key_in(secret)
+    # A cluster that was never written reads as zeros, or as ones. To HMAC zeros are as no key.
+    weak = {"the empty key": b"", "a key of ones": b"\xff" * profile.secret_bytes}
+    if len(key) < profile.secret_bytes:
+        weak[f"the {len(key)} bytes in the key's file"] = key
+    forged = {
+        f"{when}: signed with {name}": resigned(served, api, profile, SecretBytes(short))
+        for name, short in weak.items()
+    }
+    answers = verdict.probe(
+        raw,
+        {
+            f"{when}: a token of before": api.compose_ack(token=old),
+            **{name: api.compose_ack(token=token) for name, token in forged.items()},
+        },
+    )
+    verdict.refused_all(
+        answers,
+        "no token of a key that is gone, empty or cut short",
+        status=profile.unauthorized | {503},
+    )
+    if served.status != 200:
+        return
+    if len(key) != profile.secret_bytes or len(set(key)) < profile.secret_bytes // 4:
+        verdict.broken(
+            f"{when}: a key of {profile.secret_bytes} random bytes, or no service",
+            served,
+            f"it serves, and the key's file has {len(key)} bytes, {len(set(key))} different ones",
+        )
+    kept = use(api, raw, resigned(served, api, profile, key))
+    verdict.accepted(kept, f"{when}: a token of the key that the next boot will find")
+
+
+@check("ROT-11", must, "robustness")
+@pytest.mark.timeout(1800)  # on a real board: two boots for each cut
+def test_a_power_cut_leaves_a_sound_key_or_none(
+    api: Api,
+    raw: RawClient,
+    profile: Profile,
+    files: FileControl,
+    secret: SecretControl,
+    reboot: RebootControl,
+    power: PowerControl,
+    remark: Callable[[str, object], None],
+) -> None:
+    """The power goes at every point of the first boot, of the first login, and of a rotation.
+
+    When it is back: the server comes up, with a key of full length or without tokens; no token of
+    before the rotation is revived; the password holds.
+
+    Usual cause: the key's file is there, so it is read, and nobody looks at its length; a state
+    file that was cut short ends ``main.py`` at every boot.
+    """
+    state = _kept(files, profile.files.state)
+    moments = {
+        "first boot": (secret.path, *state),
+        "rotation": (secret.path,),
+        "first login": tuple(state),
+    }
+    try:
+        for moment, missing in moments.items():
+            boots = secret.path in missing
+            work = api.compose_admin() if boots else api.compose_login()
+            cuts = 0
+            for cut in power.cuts():
+                old = api.token()
+                for path in missing:
+                    _remove(files, path)
+                if boots:
+                    power.off()
+                else:
+                    reboot()
+                happened = cut.during(
+                    lambda: _answers(raw, work),  # noqa: B023 - called here and now
+                    within=profile.boot_timeout_s,
+                )
+                cuts += happened
+                when = f"power cut {cut.point} of the {moment}" if happened else f"after a {moment}"
+                _come_up(reboot, when)
+                if boots:
+                    judge_key(when, old, api, raw, profile, secret)
+                basic = raw.send(api.compose_admin(f"Basic {api.credentials.basic}"))
+                verdict.accepted(basic, f"{when}: the password holds")
+            remark("power cuts", f"{moment}: {cuts}")
+    finally:
+        power.on()
+        for path, content in state.items():
+            files.write(path, content)
+
+
+def _kept(files: FileControl, paths: Iterable[str]) -> dict[str, SecretBytes]:
+    return {path: SecretBytes(files.read(path)) for path in paths if files.exists(path)}
+
+
+def _remove(files: FileControl, path: str) -> None:
+    with suppress(FileNotFoundError):
+        files.remove(path)
+
+
+def _answers(raw: RawClient, request: bytes) -> bool:
+    return raw.send(request, timeout=2.0).status is not None
+
+
+def _come_up(reboot: RebootControl, when: str) -> None:
+    try:
+        reboot("power")
+    except (BoardError, Finding) as error:
+        told = error.message if isinstance(error, BoardError) else str(error)
+        raise Finding(f"{when}: {told}; promised: it comes up") from None
+
+
+@check("ROT-12", should, "ASVS 16.5.3")
+def test_a_key_that_cannot_be_kept_is_not_used(
+    api: Api,
+    raw: RawClient,
+    profile: Profile,
+    files: FileControl,
+    secret: SecretControl,
+    reboot: RebootControl,
+    remark: Callable[[str, object], None],
+) -> None:
+    """The flash is full, or a folder has the key's name: no tokens, or a key that stays.
+
+    A flash that is read-only is not among them: no bench can make it so over a reset.
+
+    Usual cause: a key in memory that is lost at the next boot; a default one.
+    """
+    old = api.token()
+    secret.delete()
+    files.make_folder(secret.path)
+    try:
+        reboot()
+        judge_key("a folder in the key's place", old, api, raw, profile, secret)
+    finally:
+        with suppress(FileNotFoundError, BoardError):
+            files.remove_folder(secret.path)
+    _remove(files, secret.path)
+    reboot()
+    old = api.token()
+    secret.delete()
+    with files.filled() as free:
+        if free:
+            remark("not judged", f"a full flash: {free} bytes are too many to fill")
+            return
+        reboot()
+        judge_key("the flash is full", old, api, raw, profile, secret)
 
 
 @check("ROT-13", must, 'OpenMV docs 10.9 ("/sdcard if mounted, /flash otherwise")')

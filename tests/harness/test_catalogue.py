@@ -27,10 +27,8 @@ NEEDS = {
     "EXP-18": ("R", "C"),  # the board's own ntptime, without a reset
     "EXP-20": ("N", "M"),  # an expired token without waiting an hour
     "ROT-03": ("F", "F R"),  # one rotation serves several checks
-    "ROT-07": ("F R", "F M R"),  # and signs the same claims by each key
-    "ROT-18": ("R", "F M R"),  # the same storm of resets
-    "ROT-09": ("F R", "F M R"),  # the claims of a sound token
-    "ROT-10": ("F R", "F M R"),
+    "ROT-11": ("P R", "F P R"),  # removes and reads the key's file
+    "ROT-18": ("R", "F R"),  # the same storm of resets as ROT-07
     "ROT-13": ("F R", "F"),
 }
 
