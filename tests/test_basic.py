@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 import unicodedata
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 
-from hil.auth import verdict
+from hil.auth import timing, verdict
 from hil.auth.challenge import challenge
 from hil.auth.client import basic
 from hil.auth.redaction import hidden
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from hil.auth.profile import Profile
     from hil.auth.raw import Answer, RawClient, Request
     from hil.control import PasswordControl
+    from hil.fixtures.timing import SameTime
+    from hil.target import Target
 
 
 pytestmark = pytest.mark.usefixtures("basic_control")
@@ -348,6 +352,56 @@ def test_guessing_passwords_gets_slow(
             "promised: guessing is throttled"
         )
     verdict.accepted(raw.send(sound(api)), "the right password works after that")
+
+
+@check("BAS-17", should, "ASVS 6.3.8")
+@pytest.mark.timeout(timing.TIMEOUT_S)
+def test_a_refusal_takes_as_long_for_an_unknown_user(
+    api: Api, profile: Profile, credentials: Credentials, same_time: SameTime
+) -> None:
+    """One wrong password, for the user and for a name of the same length, in 200 timed pairs.
+
+    A finding is a difference that shows in two batches of them; the report tells what this link
+    could resolve.
+
+    Usual cause: the password is hashed for a known user only.
+    """
+    nobody = timing.another_name(credentials.user)
+    password = "a-wrong-password"
+    same_time(
+        {
+            "a wrong password": compose(api, credentials.user, password),
+            "an unknown user": compose(api, nobody, password),
+        },
+        "the time of a refusal does not tell whether the user exists",
+        status=profile.wrong_password,
+        throttled=profile.throttled_status,
+        right=sound(api),
+    )
+
+
+@check("BAS-18", should, "RFC 7617 §4; OpenMV docs 10.9; ASVS 12.2.1")
+def test_passwords_cross_no_network_in_the_clear(target: Target) -> None:
+    """TLS, or a network that devices.yaml declares as trusted, or this host's own.
+
+    Usual cause: nobody has decided yet; Basic credentials can be read by whoever is on the way.
+    """
+    url = urlsplit(target.base_url)
+    if url.scheme == "https" or target.trusted_network or on_this_host(url.hostname or ""):
+        return
+    raise Finding(
+        f"{target.base_url} takes passwords in the clear; promised: TLS, or a trusted network\n"
+        f"  is this one trusted? then write 'trusted_network: true' under {target.name!r}"
+        " in devices.yaml"
+    )
+
+
+def on_this_host(name: str) -> bool:
+    """Whether nothing that is sent there leaves this host."""
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost"
 
 
 @check("BAS-19", must, "ASVS 8.3.2")

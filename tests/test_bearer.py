@@ -387,16 +387,20 @@ def test_the_fields_name_in_a_text_or_a_list_is_not_the_field(
 def test_a_field_of_the_wrong_kind_is_a_bad_request(
     api: Api, raw: RawClient, profile: Profile, token: SecretStr
 ) -> None:
-    """Usual cause: presence is checked, and not the value."""
-    field = profile.ack.required_field
+    """null, another type than that of the documented value, and a number below zero.
+
+    Usual cause: presence is checked, and not the value.
+    """
+    ack = profile.ack
+    is_text = isinstance(ack.body.get(ack.required_field), str)
     answers = verdict.probe(
         raw,
         {
-            repr(value): api.compose_ack(token=token, body={field: value})
-            for value in (None, "x", -1)
+            repr(value): api.compose_ack(token=token, body={**ack.body, ack.required_field: value})
+            for value in (None, [] if is_text else "x", -1)
         },
     )
-    verdict.refused_all(answers, "a count is a count", status={400})
+    verdict.refused_all(answers, f"a sound {ack.required_field!r} is demanded", status={400})
 
 
 @check("BRR-26", must, "WSTG-ATHN-04; ASVS 4.1.4")

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from hil.auth import tokens, verdict
+from hil.auth import timing, tokens, verdict
 from hil.auth.redaction import hidden
 from hil.check import check, must, should
 from hil.errors import Finding
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hil.auth.profile import Profile
     from hil.auth.raw import Answer, RawClient
     from hil.control import FileControl, PasswordControl
+    from hil.fixtures.timing import SameTime
 
 DOCS = "OpenMV docs 10.9"
 
@@ -172,6 +173,32 @@ def test_a_refusal_does_not_tell_whether_the_user_exists(
     )
 
 
+@check("LOG-08", should, "ASVS 6.3.8")
+@pytest.mark.timeout(timing.TIMEOUT_S)
+def test_a_refusal_takes_as_long_for_an_unknown_user(
+    api: Api, profile: Profile, credentials: Credentials, same_time: SameTime
+) -> None:
+    """One wrong password, for the user and for a name of the same length, in 200 timed pairs.
+
+    A finding is a difference that shows in two batches of them; the report tells what this link
+    could resolve.
+
+    Usual cause: the password is hashed for a known user only.
+    """
+    nobody = timing.another_name(credentials.user)
+    password = "a-wrong-password"
+    same_time(
+        {
+            "a wrong password": api.compose_login(password=password),
+            "an unknown user": api.compose_login(user=nobody, password=password),
+        },
+        "the time of a refusal does not tell whether the user exists",
+        status=profile.wrong_password,
+        throttled=profile.throttled_status,
+        right=api.compose_login(),
+    )
+
+
 @check("LOG-09", must, "OpenMV docs 10.9")
 def test_a_login_without_user_or_password_is_refused(
     api: Api, raw: RawClient, profile: Profile
@@ -289,8 +316,8 @@ def test_malformed_json_is_a_bad_request(
         {
             "no end": sound[:-1],
             "single quotes": sound.replace('"', "'"),
-            "no colon": '{"user" "owner"}',
-            "no quotes": "{user: owner}",
+            "no colon": sound.replace('": ', '" '),
+            "no quotes": f"{{{profile.login.user_field}: {credentials.user}}}",
             "a comma too many": sound[:-1] + ",}",
             "a lone brace": "{",
             "no JSON at all": "hello",
@@ -348,8 +375,10 @@ def test_json_is_utf8(api: Api, raw: RawClient, profile: Profile, credentials: C
                 "a lone continuation byte": api.compose_login(
                     body=sound.encode().replace(b'"}', b'\x80"}')
                 ),
-                "Latin-1": api.compose_login(body='{"user": "ü", "pass": "ü"}'.encode("latin-1")),
-                "an overlong slash": api.compose_login(body=b'{"user": "\xc0\xaf", "pass": "x"}'),
+                "Latin-1": api.compose_login(body=sound.encode().replace(b'"}', b'\xfc"}')),
+                "an overlong slash": api.compose_login(
+                    body=sound.encode().replace(b'"}', b'\xc0\xaf"}')
+                ),
             },
         ),
         "JSON is UTF-8",
