@@ -3,13 +3,13 @@
 A child process runs ``pytest -m hil``, and notes from when to when the harness waits for the board:
 
     bring-up   power, deploy, clock, reset, first answer     requests   HTTP, several at once
-    resets     until the application answers again           put-back   journal, reset
-    pauses     REPL work: files, clock, secret
+    resets     until the application answers again           waits      for the board to end an
+    power      off, on, cut                                             idle connection
+    pauses     REPL work: files, clock, secret               put-back   journal, reset
 
 ``board_s`` is the time in which at least one of these goes on, and ``ratio`` wall time to that:
 what is above 1 is the harness's own (pytest, composing, judging, statistics). Where two overlap,
-the time counts for the first in the order resets, pauses, requests. A check that waits on purpose
-(for an idle connection to be closed, say) waits within a request.
+the time counts for the first in the order resets, power, pauses, requests, waits.
 
     python benchmarks/full_run.py [--json] [--model openmv-ae3] [--runs N]
 """
@@ -29,7 +29,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-PARTS = ("bring-up", "put-back", "resets", "pauses", "requests")
+PARTS = ("bring-up", "put-back", "resets", "power", "pauses", "requests", "waits")
 Spans = dict[str, list[tuple[float, float]]]
 
 
@@ -121,9 +121,12 @@ def child(notes: Path) -> int:
     import pytest
 
     from hil import bringup, checks
+    from hil.auth import timing
     from hil.auth.client import Api
+    from hil.auth.held import Held, Watch
     from hil.auth.raw import RawClient
     from hil.link.board import BoardLink
+    from hil.power import VirtualPower
     from hil.reboot import Reboot
 
     spans: Spans = {part: [] for part in PARTS}
@@ -157,9 +160,15 @@ def child(notes: Path) -> int:
     wrap(bringup._Bringing, "up", "bring-up")
     wrap(bringup._Bringing, "_put_back", "put-back")
     wrap(Reboot, "__call__", "resets")
+    for name in ("off", "on", "cut_after_writes"):
+        wrap(VirtualPower, name, "power")
     wrap(RawClient, "send", "requests")
     wrap(Api, "request", "requests")
     wrap(Api, "alive", "requests")
+    wrap(Held, "answers", "requests")
+    wrap(Held, "answer", "requests")
+    wrap(timing, "exchange", "requests")
+    wrap(Watch, "result", "waits")
     BoardLink.paused = paused  # type: ignore[method-assign, assignment]
 
     class Notes:
