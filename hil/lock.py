@@ -158,12 +158,13 @@ def _files(key: str, folder: Path) -> tuple[BaseFileLock, Path]:
 
 
 def _make(folder: Path) -> None:
-    """As /tmp is: everybody may add files, and only their owner may remove them."""
+    """Everybody may add files and, unlike in /tmp, remove them: in a folder with the sticky bit
+    filelock (from 4.2 on) refuses a file that another user has left."""
     try:
         folder.mkdir(parents=True)
     except FileExistsError:
         return
-    folder.chmod(0o1777)
+    folder.chmod(0o777)
 
 
 def _write(record: Path, purpose: str) -> None:
@@ -242,5 +243,6 @@ def _user() -> str:
 def _unusable(folder: Path, error: OSError) -> BenchError:
     return BenchError(
         f"the folder of the boards' locks cannot be used: {folder}: {error.strerror or error}",
-        hint="it must be writable for everybody who uses the bench; HIL_LOCKS names another one",
+        hint="it must be writable for everybody who uses the bench, without the sticky bit; "
+        "HIL_LOCKS names another one",
     )

@@ -10,12 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Protocol
 
-from .auth.record import Record
-
 if TYPE_CHECKING:
     from .auth.client import Api
     from .auth.profile import Profile
     from .auth.raw import RawClient
+    from .auth.record import Record
     from .boots import BootWatch
     from .clock.skew import ClockControl
     from .control import FileControl, MintControl, PasswordControl, SecretControl
@@ -85,8 +84,8 @@ class Target:
     profile: Profile = field(repr=False)
     api: Api = field(repr=False)
     raw: RawClient = field(repr=False)
+    record: Record = field(repr=False)
     controls: Controls = field(repr=False)
     trusted_network: bool = False
     notes: tuple[str, ...] = ()
-    record: Record = field(default_factory=Record, repr=False)
     close: Callable[[], None] = field(default=lambda: None, repr=False)

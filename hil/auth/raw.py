@@ -164,6 +164,8 @@ class RawClient:
         head = data[:5] == b"HEAD "
         try:
             connection = self._connect(deadline)
+        except ConnectionResetError as error:  # connected, and reset before connect() has returned
+            answer = _reset(told(error))
         except OSError as error:
             answer = Answer(Outcome.NO_ANSWER, detail=f"not connected: {told(error)}")
         else:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
 import ssl
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,10 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hil.auth import public_keys, rsa, tokens
-
-needs_openssl = pytest.mark.skipif(
-    shutil.which("openssl") is None, reason="needs openssl, but there is none"
-)
 
 
 def openssl(folder: Path, *arguments: str) -> bytes:
@@ -27,15 +23,17 @@ def openssl(folder: Path, *arguments: str) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]:
+def certificate(
+    tmp_path_factory: pytest.TempPathFactory, require_program: Callable[[str, str], Path]
+) -> tuple[bytes, bytes]:
     """A certificate and, from openssl, its public key; both in PEM."""
+    require_program("openssl", "openssl")
     folder = tmp_path_factory.mktemp("tls")
     new = ("-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-subj", "/CN=porch")
     pem = openssl(folder, "req", "-x509", *new, "-days", "2")
     return pem, openssl(folder, "pkey", "-in", "key.pem", "-pubout")
 
 
-@needs_openssl
 def test_a_certificate_gives_its_key(certificate: tuple[bytes, bytes]) -> None:
     pem, public = certificate
     keys = public_keys.of_pem(pem.decode())
@@ -46,7 +44,6 @@ def test_a_certificate_gives_its_key(certificate: tuple[bytes, bytes]) -> None:
     assert keys["the certificate's key, PEM without line end"] == public.rstrip(b"\n")
 
 
-@needs_openssl
 def test_an_rsa_jwk_gives_its_key(certificate: tuple[bytes, bytes], tmp_path: Path) -> None:
     pem, public = certificate
     (tmp_path / "cert.pem").write_bytes(pem)
@@ -56,7 +53,6 @@ def test_an_rsa_jwk_gives_its_key(certificate: tuple[bytes, bytes], tmp_path: Pa
     assert public_keys.of_jwk(jwk)["RSA, PEM"] == public
 
 
-@needs_openssl
 def test_a_document_may_hold_pem_or_jwks(certificate: tuple[bytes, bytes]) -> None:
     pem, public = certificate
     assert public in public_keys.shown_in(b"our key:\n" + public + b"bye").values()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import socket
 import ssl
 import struct
@@ -437,11 +436,9 @@ def test_a_closed_connection_is_told_from_a_silent_one() -> None:
 
 
 @pytest.fixture
-def tls(tmp_path: Path) -> ssl.SSLContext:
+def tls(tmp_path: Path, require_program: Callable[[str, str], Path]) -> ssl.SSLContext:
     """A server's context, with a certificate that it signed itself, as a board does."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("needs the program openssl to make a certificate")
+    openssl = str(require_program("openssl", "openssl"))
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     subprocess.run(
         [

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
-
-import pytest
 
 from hil.auth import public_keys, rsa, tokens
 
@@ -27,8 +25,8 @@ def test_a_signature_opens_with_the_public_key() -> None:
     assert info.endswith(hashlib.sha256(b"a message").digest())
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl, but there is none")
-def test_openssl_accepts_it(tmp_path: Path) -> None:
+def test_openssl_accepts_it(tmp_path: Path, require_program: Callable[[str, str], Path]) -> None:
+    require_program("openssl", "openssl")
     """The JWK, the key in PEM that is made of it, and the signature: all by somebody else."""
     keys = public_keys.of_jwk(rsa.public_jwk())
     (tmp_path / "key.pem").write_bytes(keys["RSA, PEM"])

@@ -161,7 +161,7 @@ def test_all_users_share_the_folder_and_its_files(folder):
             modes = {path.suffix: path.stat().st_mode & 0o7777 for path in folder.iterdir()}
     finally:
         os.umask(before)
-    assert folder.stat().st_mode & 0o7777 == 0o1777
+    assert folder.stat().st_mode & 0o7777 == 0o777
     assert modes == {".lock": 0o666, ".json": 0o666}
 
 
@@ -179,7 +179,7 @@ def test_a_board_goes_from_one_user_to_another():
     with tempfile.TemporaryDirectory(dir="/tmp") as reachable:  # pytest's own is root's alone
         folder = Path(reachable, "locks")
         folder.mkdir()
-        folder.chmod(0o1777)
+        folder.chmod(0o777)
         Path(reachable).chmod(0o755)
         for user, end in (("12345", "dies"), ("23456", "ends"), ("12345", "ends")):
             ran = subprocess.run(
