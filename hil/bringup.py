@@ -218,6 +218,7 @@ class _Bringing:
             raise problem
         return replace(
             target,
+            unique_id=identity.unique_id,
             controls=self._controls(target, link, virtual),
             notes=(*notes, *more_notes),
         )

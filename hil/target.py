@@ -73,6 +73,7 @@ class Target:
     """:ivar name: its name in devices.yaml
     :ivar about: one line for the report: model, firmware, address
     :ivar base_url: ``http://ADDRESS:PORT``, no slash at the end
+    :ivar unique_id: ``machine.unique_id()``; None where it is not known
     :ivar trusted_network: credentials may cross its network in the clear
     :ivar notes: what the reader should know, e.g. that mDNS did not answer
     :ivar record: what it has answered so far
@@ -86,6 +87,7 @@ class Target:
     raw: RawClient = field(repr=False)
     record: Record = field(repr=False)
     controls: Controls = field(repr=False)
+    unique_id: bytes | None = None
     trusted_network: bool = False
     notes: tuple[str, ...] = ()
     close: Callable[[], None] = field(default=lambda: None, repr=False)

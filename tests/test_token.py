@@ -530,12 +530,13 @@ def test_a_published_key_signs_nothing(
 
 @check("JWT-20", must, "WSTG-SESS-10; RFC 8725 §3.5")
 def test_the_key_of_a_token_cannot_be_guessed(
-    api: Api, profile: Profile, token: SecretStr, issued: tokens.Decoded
+    target: Target, api: Api, profile: Profile, token: SecretStr, issued: tokens.Decoded
 ) -> None:
-    """A dictionary against one token, offline: published keys, words of this target, derivations,
-    keys of one byte, generators with a known seed.
+    """A dictionary against one token, offline: published keys, words of this target, its unique id,
+    what can be made of them, keys of one byte, generators with a known seed.
 
-    Usual cause: a key that a person chose; a key of ``random`` instead of ``os.urandom``.
+    Usual cause: a key that a person chose; a key of ``random`` instead of ``os.urandom``; a key
+    made of ``machine.unique_id()``, which the board tells anybody over USB.
     """
     from hil.auth import weak_keys
 
@@ -549,7 +550,11 @@ def test_the_key_of_a_token_cannot_be_guessed(
         "the admin route's answer": profile.admin.answer,
     }
     context |= {f"the claim {name}": str(value) for name, value in issued.claims.items()}
-    found = weak_keys.find(token, weak_keys.candidates(context))
+    numbers = {}
+    if target.unique_id:
+        context["the board's unique id in hex"] = target.unique_id.hex()
+        numbers["the board's unique id"] = target.unique_id
+    found = weak_keys.find(token, weak_keys.candidates(context, numbers))
     if found:
         raise Finding(
             "promised: nobody finds the signing key by trying\n"

@@ -34,10 +34,11 @@ def published() -> tuple[SecretStr, ...]:
     return tuple(SecretStr(line) for line in lines if line not in ("", "#") and line[:2] != "# ")
 
 
-def candidates(context: Mapping[str, str]) -> Iterator[Candidate]:
+def candidates(context: Mapping[str, str], numbers: Mapping[str, bytes]) -> Iterator[Candidate]:
     """Some tens of thousands of keys, the likeliest first.
 
     :param context: words that belong to the target, by what they are: ``{"the user name": …}``
+    :param numbers: the same of what is no text: ``{"the board's unique id": …}``
     """
     yield from _made_without_words()
     words = {f"entry {number} of {_LIST.name}": word for number, word in enumerate(published(), 1)}
@@ -45,11 +46,15 @@ def candidates(context: Mapping[str, str]) -> Iterator[Candidate]:
     for name, word in words.items():
         yield name, SecretBytes(word.encode())
     for name, word in words.items():
-        for kind, key in _derived(word):
+        for kind, key in (*_respelled(word), *_made_of(word.encode())):
             yield f"{name}, {kind}", key
-    for number in range(10_000):
-        yield "a number of up to four digits", b"%d" % number
-        yield "four digits", b"%04d" % number
+    for name, number in numbers.items():
+        yield name, number
+        for kind, key in _made_of(number):
+            yield f"{name}, {kind}", key
+    for digits in range(10_000):
+        yield "a number of up to four digits", b"%d" % digits
+        yield "four digits", b"%04d" % digits
 
 
 def find(token: str, keys: Iterable[Candidate]) -> str | None:
@@ -82,13 +87,15 @@ def _made_without_words() -> Iterator[Candidate]:
             yield "MicroPython's random with a known seed", _yasmarang(seed, size, 32)
 
 
-def _derived(word: str) -> Iterator[Candidate]:
+def _respelled(word: str) -> Iterator[Candidate]:
     for spelling in {word.lower(), word.upper(), word.title(), word[::-1]} - {word}:
         yield "in another spelling", spelling.encode()
     for other in {word, word.title()}:
         for ending in _ENDINGS:
             yield "with an ending", (other + ending).encode()
-    data = word.encode()
+
+
+def _made_of(data: bytes) -> Iterator[Candidate]:
     for size in _SIZES[2:]:
         yield "repeated", (data * size)[:size]
         for filler in (b" ", b"0"):
