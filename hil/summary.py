@@ -10,21 +10,30 @@ if TYPE_CHECKING:
 
     from .bench import Bench
 
+OF_THE_CHECK = ("check", "severity")
+"""Properties that every check has in a JUnit file; all others are remarks on this run of it."""
+
 
 def write_summary(terminal: TerminalReporter, bench: Bench) -> None:
-    """Counts per target, advisories, skips grouped by their reason, notes on the bench."""
+    """Counts per target, advisories, remarks, skips grouped by their reason, notes on the bench."""
     for problem in bench.problems:
         terminal.write_line(f"hil: {problem}", red=True, bold=True)
     verdicts: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     reasons: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     advisories: list[tuple[str, str, str]] = []
     known: list[tuple[str, str, str]] = []
+    remarks: list[tuple[str, str, str]] = []
     for category, reports in terminal.stats.items():
         for report in reports:
             check, target = getattr(report, "hil_check", None), getattr(report, "hil_target", "")
             if check is None or (category == "passed" and report.when != "call"):
                 continue
             verdicts[target][category].add(check)
+            remarks += [
+                (check, target, f"{name}: {value}")
+                for name, value in report.user_properties
+                if name not in OF_THE_CHECK
+            ]
             if category == "skipped":
                 reasons[_reason(report)][check].add(target)
             elif category == "advisory":
@@ -63,6 +72,10 @@ def write_summary(terminal: TerminalReporter, bench: Bench) -> None:
         terminal.write_line("known deviations, declared by the profile:", bold=True)
         for check, target, reason in sorted(known):
             terminal.write_line(f"  {check} {target}: {reason}")
+    if remarks:
+        terminal.write_line("remarks:", bold=True)
+        for check, target, remark in sorted(set(remarks)):
+            terminal.write_line(f"  {check} {target}: {remark}")
     if reasons:
         terminal.write_line("not checked, and why:", bold=True)
         for reason, checks in sorted(reasons.items()):

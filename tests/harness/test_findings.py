@@ -38,12 +38,13 @@ CHECKS = """
         assert api.admin().status_code == 200
 
     @check("BAS-04", must, "RFC 9999 §3")
-    def test_it_is_told_in_one_screen(api, raw, clock):
+    def test_it_is_told_in_one_screen(api, raw, clock, remark):
         '''The promise in words.
 
         Usual cause: the cause in words.
         '''
         clock.skew(86_400)
+        remark("seen", "by the way")
         verdict.refused(raw.send(api.compose_admin(f"Basic {api.credentials.basic}")), "x",
                         status={401})
 
@@ -100,6 +101,7 @@ def test_a_run_with_every_kind_of_finding(output: str) -> None:
     # A reset that nobody asked for is found after the group.
     assert "during the BAS checks the board has reset by itself" in output
     assert "1 known deviation" in summary
+    assert summary.count("BAS-04 shown: seen: by the way") == 1
     assert "3 findings" in summary
 
 
