@@ -77,4 +77,6 @@ def _part(label: str, text: str) -> list[str]:
     first, *others = text.strip().splitlines() or [""]
     if not first:
         return []
-    return [f"  {label:<8} {first}", *(f"         {line}" for line in others)]
+    # Lines that are indented already stay in their places below the others.
+    indented = (line if line.startswith(" ") else f"  {line}" for line in others)
+    return [f"  {label:<8} {first}", *(f"{'':<9}{line}" for line in indented)]
