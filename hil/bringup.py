@@ -23,11 +23,13 @@ from .target import Absent, Controls, Target
 
 if TYPE_CHECKING:
     from .auth.profile import Profile
+    from .card import CardControl
     from .clock.ntp import NtpServer
     from .config import Secrets, TargetSpec
     from .discovery.mdns import Resolved
     from .link.board import BoardLink, Identity
     from .link.repl import Repl
+    from .power import PowerControl
     from .settings_file import SettingsFormat
     from .virtual.board import VirtualBoard
 
@@ -285,8 +287,9 @@ class _Bringing:
             if left:
                 notes.append(f"restored what a killed run had left: {', '.join(left.paths)}")
             offset = left.clock_offset_s if left else rtc.read(repl, deadline).offset
-            kept = [path for path in (profile.files.secret, profile.files.settings) if path]
-            journal.begin(repl, kept, offset, deadline)
+            # The SD card where one is mounted, else the flash: main.py is looked up there.
+            root = repl.eval("__import__('os').getcwd()", deadline)
+            journal.begin(repl, self._kept(root), offset, deadline)
 
             # An application whose settings the bench cannot write has a name of its own.
             unnamed = not (profile.files.format and profile.files.format.sets_hostname)
@@ -299,11 +302,24 @@ class _Bringing:
                 tree[profile.files.settings] = self._settings(
                     repl, profile.files.settings, profile.files.format, given, hostname, deadline
                 )
-            # The SD card where one is mounted, else the flash: main.py is looked up there.
-            root = repl.eval("__import__('os').getcwd()", deadline)
             files.sync(repl, tree, root, deadline)
             rtc.set_clock(repl, round(time.time()), deadline)
         return identity, hostname, notes
+
+    def _kept(self, root: str) -> list[str]:
+        """What is journaled: the application's own files, and from a card also the key on the
+        flash, which the application may void (ROT-13).
+
+        :param root: the board's working directory
+        """
+        from .boards.table import model
+
+        own = _profile(self.spec).files
+        kept = sorted(own.written_by_the_application)
+        flash = model(self.spec.model).root if self.spec.model else root
+        if own.secret and root != flash:
+            kept.append(f"{flash}/{own.secret}")
+        return kept
 
     def _settings(
         self,
@@ -401,6 +417,7 @@ class _Bringing:
         power: VirtualPower | Absent = Absent(f"nothing at {target.name!r} switches its power")
         if virtual:
             power = VirtualPower(virtual, link, secret.rebooted if secret else lambda: None)
+        reboot = Reboot(target, link, power, secret)
         no_file = f"the profile {profile.name!r} names no such file"
         return Controls(
             files=files,
@@ -412,8 +429,31 @@ class _Bringing:
             clock=ClockControl(
                 paused, ntp=server, route=route if virtual else None, target=target.name
             ),
-            reboot=Reboot(target, link, power, secret),
+            reboot=reboot,
             power=power,
+            card=self._card(link, virtual, power, reboot, profile),
             console=link.console,
             boots=BootWatch(link, paused),
         )
+
+    def _card(
+        self,
+        link: BoardLink,
+        virtual: VirtualBoard | None,
+        power: PowerControl | Absent,
+        reboot: Reboot,
+        profile: Profile,
+    ) -> CardControl | Absent:
+        from .boards.table import model
+        from .card import VirtualCard
+
+        if virtual is None or isinstance(power, Absent):
+            return Absent(f"nothing at {self.spec.name!r} can take its card out")
+        row = model(self.spec.model or "")
+        if row.card_root is None:
+            return Absent(f"an {row.key} mounts no card at boot")
+        own = (path for path in (profile.files.secret, *profile.files.state) if path)
+        card = VirtualCard(virtual, link, power, reboot, row.root, row.card_root, frozenset(own))
+        # The journal is on the flash, where it is looked for in the working directory.
+        self.stack.callback(card.give_up)
+        return card

@@ -29,6 +29,7 @@ _CONTROLS = {
     "reboot": ("R", "a reset"),
     "clock": ("C", "the board's clock"),
     "power": ("P", "its power"),
+    "card": ("F", "an SD card"),
     "console": ("U", "the serial line"),
     "patience": ("S", "time to wait"),
 }

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .auth.raw import RawClient
     from .auth.record import Record
     from .boots import BootWatch
+    from .card import CardControl
     from .clock.skew import ClockControl
     from .control import FileControl, MintControl, PasswordControl, SecretControl
     from .link.console import Console
@@ -58,6 +59,7 @@ class Controls:
     clock: ClockControl | Absent
     reboot: RebootControl | Absent
     power: PowerControl | Absent
+    card: CardControl | Absent
     console: Console | Absent
     boots: BootWatch | Absent
 

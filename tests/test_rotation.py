@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hil.auth.client import Api
     from hil.auth.profile import Profile
     from hil.auth.raw import Answer, RawClient
+    from hil.card import CardControl
     from hil.control import FileControl, PasswordControl, SecretControl
     from hil.power import PowerControl
     from hil.target import RebootControl, Target
@@ -567,9 +568,39 @@ def test_a_key_that_cannot_be_kept_is_not_used(
 
 
 @check("ROT-13", must, 'OpenMV docs 10.9 ("/sdcard if mounted, /flash otherwise")')
-def test_a_key_left_behind_on_flash_revives_nothing(secret: SecretControl) -> None:
-    """Rotated on the card, then booted without it: tokens of the stale key on flash stay dead."""
-    pytest.skip(f"needs an SD card that the bench can remove, but {secret.path} is on flash")
+def test_a_key_left_behind_on_flash_revives_nothing(
+    api: Api,
+    raw: RawClient,
+    profile: Profile,
+    secret: SecretControl,
+    reboot: RebootControl,
+    card: CardControl,
+) -> None:
+    """Rotated on the SD card, then booted without it: tokens of the stale key on flash stay dead.
+
+    The application runs from flash. A card is put in, with a copy of it and no key (OpenMV looks
+    ``main.py`` up on the card then); the card's key is rotated; the card is taken out.
+
+    Usual cause: a rotation ends the key of one working directory, and nobody thinks of the other's.
+    """
+    flash = api.token()
+    verdict.accepted(use(api, raw, flash), "a token of the key on flash, before the card is in")
+    card.insert()
+    if not key_in(secret):
+        raise Finding(
+            f"with a card in, there is no {secret.path} on it; promised: the key is there"
+        )
+    first = api.token()
+    verdict.accepted(use(api, raw, first), "a token of the card's key")
+    secret.delete()
+    reboot()
+    card.remove()
+    answers = {
+        "of the key on flash": use(api, raw, flash),
+        "of the card's first key": use(api, raw, first),
+    }
+    verdict.refused_all(answers, "a token from before the rotation", status=profile.unauthorized)
+    verdict.accepted(use(api, raw, api.token()), "a fresh token, without the card")
 
 
 @check("ROT-15", should, "ASVS 7.4.3")

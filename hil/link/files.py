@@ -277,12 +277,22 @@ def fill(repl: Repl, path: str, deadline: Deadline) -> int:
     return int(repl.exec(on_board.FILL % ascii(path), deadline))
 
 
+def copy_tree(repl: Repl, root: str, to: str, without: Iterable[str], deadline: Deadline) -> None:
+    """Copy what is below ``root`` to the empty folder ``to``, on the board.
+
+    :param without: paths from ``root`` that are left out, with all that is below them; so is what
+        this bench keeps there
+    """
+    left = [f"{root}/{path}" for path in (".hil", RECORD, *without)]
+    repl.exec(f"# copy {root!a}\n{on_board.COPY}_c({root!a},{to!a},{left!a})", deadline)
+
+
 def exists(repl: Repl, path: str, deadline: Deadline) -> bool:
     """Whether there is a file or folder of that name."""
     try:
         repl.exec(f"__import__('os').stat({path!a})", deadline)
     except ReplError as error:
-        if error.os_error == "ENOENT":
+        if error.os_error in ("ENOENT", "ENODEV"):  # ENODEV: nothing is mounted there
             return False
         raise
     return True

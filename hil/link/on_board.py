@@ -133,6 +133,24 @@ def _z(n):
  return 1
 print(repr([n for n in %s if _z(n)]))
 """
+#: `_c(from, to, (left out, ...))` copies what is below a folder; none of it must be there yet.
+COPY = """\
+import os as _o
+_v=memoryview(bytearray(4096))
+def _c(a,b,x):
+ for e in _o.ilistdir(a):
+  p=a+'/'+e[0];q=b+'/'+e[0]
+  if p in x:continue
+  if e[1]&0x4000:
+   _o.mkdir(q)
+   _c(p,q,x)
+  else:
+   with open(p,'rb') as f,open(q,'wb') as g:
+    while 1:
+     n=f.readinto(_v)
+     if not n:break
+     g.write(_v[:n])
+"""
 #: Fills the file system with the file that it is formatted with; prints the bytes left. Beyond
 #: what a seek takes it writes a megabyte at most.
 FILL = """\

@@ -22,7 +22,7 @@ from . import control
 from .bus import VirtualPort, default_bus
 from .interpreter import find_micropython, rom_image
 
-FLASH_BYTES = 4 * 1024 * 1024
+FLASH_BYTES = CARD_BYTES = 4 * 1024 * 1024
 HEAP = "4M"
 READY_S = 20.0
 """A board is up after 60 ms on an idle machine; this is for one that is busy."""
@@ -176,7 +176,8 @@ class VirtualBoard:
     def control(self, op: str, *, deadline: Deadline | None = None, **arguments: Any) -> Any:
         """One operation of the supervisor: ``status``, ``power_off``, ``power_on``,
         ``power_cut``, ``cut_after_writes`` (n), ``hard_reset``, ``set_rtc`` (unix),
-        ``wifi`` (on), ``route`` (destination, to), ``shutdown``.
+        ``insert_card`` (blank), ``remove_card``, ``wifi`` (on), ``route`` (destination, to),
+        ``shutdown``.
 
         :raises BenchError: the supervisor refuses, or does not answer
         """
@@ -262,6 +263,9 @@ def _spec(name: str, row: Model, state: Path, frozen: bool) -> dict[str, Any]:
         "default_hostname": row.default_hostname,
         "mdns": row.mdns,
         "root": row.root,
+        "card_root": row.card_root,
+        "skip_card_file": row.skip_card_file,
         "rom": rom is not None,
         "flash_bytes": FLASH_BYTES,
+        "card_bytes": CARD_BYTES,
     }

@@ -35,6 +35,7 @@ class Machine:
         ``run`` (boot.py or main.py), ``wait`` (after one of them), ``banner`` (the REPL starts),
         ``repl``
     :ivar plug: its USB plug while it has power and is not in reset
+    :ivar card: whether there is an SD card in it, for boot to mount
     :ivar failure: why there is no MicroPython, if it does not start
     """
 
@@ -42,6 +43,7 @@ class Machine:
         self.state, self.board, self.events = state, board, events
         self.phase = "off"
         self.boots = self.soft_resets = 0
+        self.card = False
         self.failure: str | None = None
         self.on_started: Callable[[], None] = lambda: None
         self.on_failed: Callable[[], None] = lambda: None
@@ -103,7 +105,8 @@ class Machine:
         self._cooker = Cooker()
         self._hold_until = self._watchdog_s = 0.0
         self.events.cancel("watchdog")
-        (self.state / "start.json").write_text(json.dumps({"cause": cause, "hard": hard}))
+        start = {"cause": cause, "hard": hard, "card": self.card}
+        (self.state / "start.json").write_text(json.dumps(start))
         self.process = Process(self.board["micropython"], self.state)
         self.events.read(self.process.fd, self._on_console)
         self.events.read(self.process.control, self._on_messages)

@@ -1,4 +1,4 @@
-"""What a board keeps without power: its flash, and on some models its clock."""
+"""What a board keeps without power: its flash, its SD card, and on some models its clock."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ _NS = 1_000_000_000
 
 
 class Storage:
-    """The files ``flash.img``, ``writes.bin`` and ``rtc.json`` of a board, which its MicroPython
-    has open while it runs: see ``bsp/_flash.py`` and ``bsp/_clock.py``."""
+    """The files ``flash.img``, ``card.img``, ``writes.bin`` and ``rtc.json`` of a board, which its
+    MicroPython has open while it runs: see ``bsp/_flash.py`` and ``bsp/_clock.py``."""
 
     def __init__(self, state: Path) -> None:
         self._image = state / "flash.img"
+        self._card = state / "card.img"
         self._counters = state / "writes.bin"
         self._clock = state / "rtc.json"
 
@@ -26,6 +27,16 @@ class Storage:
                 file.truncate(size)
         if not self._counters.exists():
             self._counters.write_bytes(struct.pack("<qq", -1, 0))
+
+    def make_card(self, size: int) -> None:
+        """An empty card of ``size`` bytes, in place of the one there was."""
+        with self._card.open("wb") as file:
+            file.truncate(size)
+
+    @property
+    def has_card(self) -> bool:
+        """Whether there is a card, in the board or beside it."""
+        return self._card.exists()
 
     def cut_after_writes(self, count: int | None) -> None:
         """Let the power go right after the ``count``-th block write from now; None: do not."""

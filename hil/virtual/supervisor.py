@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from hil.errors import HilError
+from hil.errors import BenchError, HilError
 
 from . import control
 from .events import Events
@@ -121,6 +121,7 @@ class Supervisor:
             "boots": machine.boots,
             "soft_resets": machine.soft_resets,
             "block_writes": machine.storage.block_writes(),
+            "card": machine.card,
             "device": machine.plug.port.device if machine.plug else None,
             "address": self.board["address"],
             "http_port": self.board["http_port"],
@@ -150,6 +151,30 @@ class Supervisor:
 
     def op_cut_after_writes(self, n: int | None) -> None:
         self.machine.storage.cut_after_writes(n)
+
+    def op_insert_card(self, blank: bool = True) -> None:
+        """Into a board without power: an empty card, or the one that was in it last.
+
+        It is out again when the supervisor ends: what a killed bench has put in, the next one does
+        not find.
+        """
+        if self.board["card_root"] is None:
+            raise BenchError(f"boot mounts no SD card on {self.board['model']}")
+        self._expect_power_off()
+        if blank:
+            self.machine.storage.make_card(self.board["card_bytes"])
+        elif not self.machine.storage.has_card:
+            raise BenchError("there was no card in it yet")
+        self.machine.card = True
+
+    def op_remove_card(self) -> None:
+        """Out of a board without power; what is on it stays on it."""
+        self._expect_power_off()
+        self.machine.card = False
+
+    def _expect_power_off(self) -> None:
+        if self.machine.phase != "off":
+            raise BenchError("it has power: switch it off before the card goes in or out")
 
     def op_set_rtc(self, unix: float) -> None:
         self.machine.storage.set_clock(unix)

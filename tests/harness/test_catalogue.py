@@ -29,7 +29,6 @@ NEEDS = {
     "ROT-03": ("F", "F R"),  # one rotation serves several checks
     "ROT-11": ("P R", "F P R"),  # removes and reads the key's file
     "ROT-18": ("R", "F R"),  # the same storm of resets as ROT-07
-    "ROT-13": ("F R", "F"),
 }
 
 
@@ -94,4 +93,4 @@ def test_the_other_formats_list_the_same(coded) -> None:  # type: ignore[no-unty
 def test_every_check_says_what_usually_causes_a_finding(coded) -> None:  # type: ignore[no-untyped-def]
     """All but those that no camera of this profile can run."""
     without = {entry.check.id for entry in catalogue.load() if not entry.cause}
-    assert without <= {"ROT-13", "ROT-14", "ROT-19", "ROT-20"}
+    assert without <= {"ROT-14", "ROT-19", "ROT-20"}

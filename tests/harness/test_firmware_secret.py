@@ -161,3 +161,83 @@ assert len(keys) == 10
 """,
         tmp_path,
     )
+
+
+CARD = (
+    DEVICE
+    + """
+def put_in(watch=lambda card: None):
+    card = Flash()
+    vfs.VfsFat.mkfs(card)
+    watch(card)
+    vfs.mount(vfs.VfsFat(card), "/sdcard")
+    os.chdir("/sdcard")
+
+def take_out(flash):
+    os.chdir("/")
+    vfs.umount("/sdcard")
+    boot(flash)
+"""
+)
+
+
+def test_a_boot_from_a_card_voids_the_secret_on_flash(tmp_path: Path) -> None:
+    printed = run(
+        CARD
+        + """
+flash = camera()
+old = secret.load()
+put_in()
+key = secret.load()
+assert key != old and len(key) == 32 and stored() == key
+assert os.listdir("/flash") == []
+assert secret.load() == key  # and it stays
+take_out(flash)
+assert secret.load() not in (old, key)
+assert os.listdir() == ["secret.bin"]
+""",
+        tmp_path,
+    )
+    assert printed.count("is void") == 1
+
+
+def test_where_the_secret_on_flash_cannot_be_voided_there_are_no_tokens(tmp_path: Path) -> None:
+    printed = run(
+        CARD
+        + """
+flash = camera()
+old = secret.load()
+put_in()
+flash.broken = True
+assert secret.load() is None
+flash.broken = False
+assert secret.load() is not None
+""",
+        tmp_path,
+    )
+    assert printed.count("no tokens") == 1
+
+
+def test_the_secret_on_flash_is_void_before_the_card_has_one(tmp_path: Path) -> None:
+    """So that a power cut in between leaves none, and not both."""
+    run(
+        CARD
+        + """
+order = []
+def watch(device, name):
+    write = device.writeblocks
+    def writeblocks(n, buf, offset=0):
+        order.append(name)
+        write(n, buf, offset)
+    device.writeblocks = writeblocks
+
+flash = camera()
+secret.load()
+watch(flash, "flash")
+boot(flash)
+put_in(lambda card: watch(card, "card"))
+secret.load()
+assert set(order) == {"flash", "card"} and order == sorted(order, reverse=True), order
+""",
+        tmp_path,
+    )

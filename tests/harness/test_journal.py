@@ -115,3 +115,17 @@ def test_a_cut_while_it_is_restored_is_made_good_by_the_next(
             break
         writes += 1
     assert writes > 5
+
+
+def test_a_file_outside_of_the_working_directory_is_put_back(link: BoardLink) -> None:
+    """The key on the flash, of a board that runs from its card."""
+    deadline = Deadline.after(20)
+    with link.repl(deadline) as repl:
+        repl.exec("import os\nos.mkdir('/flash/card')\nos.chdir('/flash/card')", deadline)
+        files.write_file(repl, "/flash/secret.bin", FOUND["secret.bin"], deadline)
+        assert journal.begin(repl, ["secret.bin", "/flash/secret.bin"], 0.0, deadline)
+        files.write_file(repl, "secret.bin", CHANGED["secret.bin"], deadline)
+        files.remove_file(repl, "/flash/secret.bin", deadline)
+        assert journal.restore(repl, deadline)
+        assert files.read_file(repl, "/flash/secret.bin", deadline) == FOUND["secret.bin"]
+        assert not files.exists(repl, "secret.bin", deadline)

@@ -25,9 +25,14 @@ def ready():
 
 
 def load_key():
-    """48 random bytes that outlive a reboot. Whoever deletes the file makes all sessions void."""
+    """48 random bytes that outlive a reboot. Whoever deletes the file makes all sessions void.
+
+    With an SD card in, they are on the card; those on flash must not come back when it is out.
+    """
     global _key
     try:
+        if os.getcwd() != "/flash" and KEY_FILE in os.listdir("/flash"):
+            os.remove("/flash/" + KEY_FILE)
         try:
             with open(KEY_FILE, "rb") as f:
                 key = f.read(KEY_BYTES + 1)

@@ -1,6 +1,9 @@
 """The signing secret: 32 random bytes in ``secret.bin``, in the working directory (/sdcard with a
 card, else /flash). Deleting the file and rebooting rotates it: every token of before is void.
 
+**One secret at a time.** A boot from a card removes the secret that /flash may have: else a rotation
+on the card would end with the card, and what was signed before it would be good again.
+
 **Power may go at any moment.** Nothing of value is overwritten here, since a file is only written
 where there is no valid one; so no second file and no rename are needed, which FAT could not do in
 one step anyway (a cut inside its rename leaves two names for one cluster chain). What must hold is
@@ -13,7 +16,8 @@ import os
 
 FILE = "secret.bin"
 SIZE = 32  # bytes: RFC 7518 §3.2 asks for at least the hash's 256 bits
-_ENOENT = 2
+_FLASH = "/flash"
+_ENOENT, _ENODEV = 2, 19  # ENODEV: nothing is mounted there
 
 
 def load():
@@ -25,6 +29,8 @@ def load():
     alone, and there are no tokens until the next boot: better none than a key that is lost again.
     """
     try:
+        if os.getcwd() != _FLASH:
+            _void_flash()
         secret = _read()
         if not _sound(secret):
             secret = os.urandom(SIZE)
@@ -52,6 +58,16 @@ def _read():
         return b""
 
 
+def _void_flash():
+    try:
+        os.remove(_FLASH + "/" + FILE)
+        _sync()
+        print("camera: the secret on /flash is void: this boot is from a card")
+    except OSError as error:
+        if error.errno not in (_ENOENT, _ENODEV):
+            raise
+
+
 def _write(secret):
     try:
         with open(FILE, "wb") as file:
@@ -64,8 +80,9 @@ def _write(secret):
         raise
 
 
-def _sync(file):
-    file.flush()
+def _sync(file=None):
+    if file:
+        file.flush()
     if hasattr(os, "sync"):  # the boards have it, the unix port has not
         os.sync()
 

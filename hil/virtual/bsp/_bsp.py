@@ -74,23 +74,48 @@ _REPLACED = {
 def _mount():
     # As in a camera's _boot.py: a file system that cannot be mounted is made anew.
     vfs.umount("/")
-    flash = _flash.Flash()
+    flash = _flash.Flash("flash.img", board["flash_bytes"])
     try:
         vfs.mount(flash, board["root"])
     except OSError:
         vfs.VfsFat.mkfs(flash)
         vfs.mount(flash, board["root"])
+    roots = [board["root"]]
+    os.chdir(board["root"])
+    if start["card"] and not _exists(board["skip_card_file"]) and _mount_card():
+        roots.append(board["card_root"])
+        # From here boot.py and main.py are looked up: those on the flash are ignored.
+        os.chdir(board["card_root"])
     if board["rom"]:
         with posix.open(STATE + "/rom.img", "rb") as image:
             vfs.mount(vfs.VfsRom(image.read()), "/rom")
-    os.chdir(board["root"])
+        roots.append("/rom")
+    sys.path[:] = ["", ".frozen"] + [root + sub for root in roots for sub in ("", "/lib")]
+
+
+def _mount_card():
+    card = _flash.Flash("card.img", board["card_bytes"])
+    first = bytearray(512)
+    card.readblocks(0, first)
+    if not any(first):
+        vfs.VfsFat.mkfs(card)  # a card is sold formatted: here it is made
+    try:
+        vfs.mount(card, board["card_root"])
+    except OSError:
+        return False
+    return True
+
+
+def _exists(path):
+    try:
+        return bool(path and os.stat(path))
+    except OSError:
+        return False
 
 
 def _run(name, names):
     """Run a boot script if there is one. True unless it raised."""
-    try:
-        os.stat(name)
-    except OSError:
+    if not _exists(name):
         return True
     try:
         micropython.kbd_intr(3)
@@ -128,9 +153,6 @@ def boot(names):
     for name, module in _REPLACED.items():
         sys.modules[name] = module
         sys.modules["u" + name] = module
-    sys.path[:] = ["", ".frozen", board["root"], board["root"] + "/lib"]
-    if board["rom"]:
-        sys.path += ["/rom", "/rom/lib"]
     sys.argv[:] = []
     names.pop("__file__", None)
     _mount()

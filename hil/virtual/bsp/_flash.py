@@ -1,4 +1,4 @@
-"""The flash: a block device on the image file ``flash.img``."""
+"""The flash and the SD card: block devices on the image files ``flash.img`` and ``card.img``."""
 
 import micropython
 
@@ -48,13 +48,14 @@ class Flash:
     holds while these methods contain no jump: the VM looks for callbacks at jumps.
 
     ``writes.bin`` holds two little-endian 64-bit numbers that the supervisor shares: block writes
-    left before the power goes (negative: it stays), and block writes done.
+    left before the power goes (negative: it stays), and block writes done. Flash and card count
+    together.
     """
 
-    def __init__(self):
-        self._image = _bsp.posix.open(_bsp.STATE + "/flash.img", "r+b")
+    def __init__(self, image, size):
+        self._image = _bsp.posix.open(_bsp.STATE + "/" + image, "r+b")
         self._counters = _bsp.posix.open(_bsp.STATE + "/writes.bin", "r+b")
-        self._blocks = _bsp.board["flash_bytes"] // _BLOCK
+        self._blocks = size // _BLOCK
         self._seen = bytearray(_COUNTERS)
 
     def readblocks(self, block, buffer):
