@@ -186,12 +186,12 @@ class MintControl:
         :param header: laid over ``{"alg": …, "typ": "JWT"}``; a value None leaves the field out
         :param raw_payload: these bytes in place of a JSON object
         """
-        from .auth import tokens
+        from .auth import tokens, verdict
 
         if only is not None:
             body: dict[str, Any] = dict(only)
         else:
-            body = dict(tokens.decode(self._api.token()).claims)
+            body = dict(verdict.decoded(self._api.token()).claims)
             body.update(claims or {})
             for name in without:
                 body.pop(name, None)

@@ -65,7 +65,7 @@ def token(api: Api, profile: Profile) -> SecretStr:
 
 def expiry(token: str) -> int:
     """``exp``, Unix seconds."""
-    exp = tokens.decode(token).claims.get("exp")
+    exp = verdict.decoded(token).claims.get("exp")
     if not isinstance(exp, int | float) or isinstance(exp, bool):
         raise Finding(f"exp is a {type(exp).__name__}; promised: a JSON number")
     return int(exp)
@@ -88,7 +88,7 @@ def expects_minted_token(api: Api, raw: RawClient, mint: MintControl) -> None:
 
 def with_exp(mint: MintControl, api: Api, literal: str) -> SecretStr:
     """A token whose ``exp`` is this JSON literal, whatever JSON may think of it."""
-    claims = dict(tokens.decode(api.token()).claims, exp=None)
+    claims = dict(verdict.decoded(api.token()).claims, exp=None)
     text = json.dumps(claims, separators=(",", ":")).replace('"exp":null', f'"exp":{literal}')
     return mint(raw_payload=text.encode())
 

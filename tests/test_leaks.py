@@ -306,6 +306,8 @@ def test_a_refusal_tells_nothing_of_the_token(
         raw, {name: api.compose_ack(token=value) for name, value in bad.items()}
     )
     for name, answer in answers.items():
+        if answer.outcome is answer.outcome.ACCEPTED:
+            continue  # no refusal: other checks' business
         inside = dict(leaves(tokens.decode(bad[name]).claims))
         found = [
             claim

@@ -57,10 +57,7 @@ def token(api: Api) -> SecretStr:
 @pytest.fixture
 def issued(token: SecretStr) -> tokens.Decoded:
     """What the token says."""
-    try:
-        return tokens.decode(token)
-    except ValueError as error:
-        raise Finding(f"promised: a JSON Web Token\ngot: {error} (see LOG-01)") from None
+    return verdict.decoded(token)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from ..errors import Finding
 from ..secrets import SecretStr
+from . import tokens
 from .raw import Answer, Outcome, RawClient, Request
 
 _SHOWN = 4
@@ -83,6 +84,18 @@ def token_in(answer: Answer, field: str) -> SecretStr:
     if not isinstance(token, str):
         broken("a login's answer is JSON with the token", answer, f"no text in {field!r}")
     return SecretStr(token)
+
+
+def decoded(token: str) -> tokens.Decoded:
+    """Header and claims of a token that a login gave, unverified.
+
+    :raises Finding: it is none
+    """
+    __tracebackhide__ = True
+    try:
+        return tokens.decode(token)
+    except ValueError as error:
+        raise Finding(f"promised: a JSON Web Token\ngot: {error} (see LOG-01)") from None
 
 
 def controlled(
