@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from _pytest.terminal import TerminalReporter
 
 # The same examples in every run, and no time limit on one: these machines are slow at times.
 settings.register_profile("hil", derandomize=True, deadline=None, database=None)
@@ -49,3 +53,38 @@ def missing(what: str, debian_package: str) -> Path:
     if os.environ.get("HIL_REQUIRE_SYSTEM") == "1":
         pytest.fail(message)
     pytest.skip(message)
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+    """The score of test_mutants.py, and the count of test_false_alarms.py."""
+    reports = [
+        report
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if getattr(report, "when", "") == "call"
+    ]
+    told = [(dict(report.user_properties), report) for report in reports]
+    mutants = [(told, report) for told, report in told if "mutant" in told]
+    if mutants:
+        survivors = [one["mutant"] for one, _ in mutants if one["survived"]]
+        unexplained = sum(len(one["unexplained"].split()) for one, _ in mutants)
+        terminalreporter.write_line(
+            f"mutants: {len(mutants) - len(survivors)} of {len(mutants)} killed, "
+            f"{unexplained} unexplained checks, {_took(r for _, r in mutants):.0f} s"
+        )
+        for name in survivors:
+            terminalreporter.write_line(f"  survived: a camera that {name}")
+    runs = [(told, report) for told, report in told if "alarms" in told]
+    if runs:
+        alarms = sum(len(one["alarms"].split()) for one, _ in runs)
+        terminalreporter.write_line(
+            f"false alarms: {alarms} in {len(runs)} runs, "
+            f"{sum(one['passed'] for one, _ in runs)} checks passed, "
+            f"{_took(r for _, r in runs):.0f} s"
+        )
+
+
+def _took(reports: Iterable[pytest.TestReport]) -> float:
+    """Seconds from the start of the first to the end of the last."""
+    starts, stops = zip(*((report.start, report.stop) for report in reports), strict=True)
+    return float(max(stops) - min(starts))

@@ -1,0 +1,101 @@
+"""The checks in a pytest of their own, and what became of each."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from hil import checks
+from hil.errors import Finding
+
+# From harmless to grave: a check may have two verdicts, of which the graver one counts.
+_GRAVITY = ("passed", "skipped", "failure", "error")
+
+
+@dataclass(frozen=True)
+class CheckRun:
+    """:ivar verdicts: by check id: ``passed``, ``skipped``, ``failure`` (a finding) or ``error``
+    :ivar output: what pytest has printed
+    """
+
+    verdicts: dict[str, str]
+    output: str
+
+    def having(self, verdict: str) -> set[str]:
+        """The ids with this verdict."""
+        return {check for check, found in self.verdicts.items() if found == verdict}
+
+
+@contextmanager
+def short_folder() -> Iterator[Path]:
+    """A short path: a virtual board has a socket in it, and a socket's path is at most 107 long."""
+    path = Path(tempfile.mkdtemp(prefix="hil-"))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path)
+
+
+def run_checks(
+    folder: Path,
+    target: str,
+    *options: str,
+    environment: dict[str, str] | None = None,
+    timeout: float = 100,
+) -> CheckRun:
+    """Run all checks against one target.
+
+    :param folder: for the run's files; its name becomes the target's, and a virtual board's host
+        name comes of it: other boards run beside this one
+    :param target: the target's entry in devices.yaml, e.g. ``kind: virtual``, one field a line
+    :param options: more of pytest's
+    """
+    fields = "".join(f"    {line}\n" for line in target.splitlines())
+    (folder / "devices.yaml").write_text(f"targets:\n  {folder.name}:\n{fields}")
+    (folder / "pytest.ini").write_text("[pytest]\n")
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "HIL_DEVICES"))}
+    env["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # half a second for each run
+    ran = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-c", "pytest.ini", "--rootdir", str(folder)),
+            *("-m", "hil", "--devices", "devices.yaml", "--junitxml", "junit.xml"),
+            *("-p", "hil.plugin", "-p", "pytest_timeout", "-p", "no:cacheprovider"),
+            *options,
+            *map(str, checks.paths()),
+        ],
+        cwd=folder,
+        env=env | (environment or {}),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    output = ran.stdout + ran.stderr
+    assert (folder / "junit.xml").exists(), output
+    return CheckRun(_verdicts(folder / "junit.xml"), output)
+
+
+def _verdicts(junit: Path) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for case in ElementTree.parse(junit).iter("testcase"):  # noqa: S314 - our own
+        properties = {p.get("name"): p.get("value") for p in case.iter("property")}
+        check = properties.get("check")
+        assert check, f"not a check: {''.join(case.itertext())}"
+        for verdict in (found.get(check, "passed"), *map(_verdict, case)):
+            found[check] = max(found.get(check, "passed"), verdict, key=_GRAVITY.index)
+    return found
+
+
+def _verdict(child: ElementTree.Element) -> str:
+    # JUnit knows a failure in a check's own work only: a finding around it is an error there.
+    if child.tag == "error" and (child.text or "").startswith(Finding.__name__):
+        return "failure"
+    return child.tag if child.tag in _GRAVITY else "passed"
