@@ -163,7 +163,7 @@ class RawClient:
         deadline = Deadline.after(timeout or self.timeout)
         head = data[:5] == b"HEAD "
         try:
-            connection = self._connect(deadline)
+            connection = self.connect(deadline)
         except ConnectionResetError as error:  # connected, and reset before connect() has returned
             answer = _reset(told(error))
         except OSError as error:
@@ -184,7 +184,7 @@ class RawClient:
 
         :raises OSError: not connected
         """
-        held = Held(self._connect(Deadline.after(self.timeout)), self.timeout, self.observe)
+        held = Held(self.connect(Deadline.after(self.timeout)), self.timeout, self.observe)
         self._held += 1
         try:
             held.send(data)
@@ -212,7 +212,7 @@ class RawClient:
             sending = partial(self.send, half_close=half_close, timeout=timeout)
             return list(pool.map(sending, probes))
 
-    def _connect(self, deadline: Deadline) -> socket.socket:
+    def connect(self, deadline: Deadline) -> socket.socket:
         """:raises OSError: not connected, or no TLS"""
         connection = socket.create_connection((self.address, self.port), deadline.remaining())
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

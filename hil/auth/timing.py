@@ -319,7 +319,7 @@ def exchange(client: RawClient, data: bytes) -> tuple[float, Answer]:
     deadline = Deadline.after(client.timeout)
     took, received, trouble = 0.0, b"", ""
     try:
-        with client._connect(deadline) as connection:
+        with client.connect(deadline) as connection:
             began = time.perf_counter()
             connection.sendall(data)
             more = connection.recv(_PIECE)
