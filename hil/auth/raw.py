@@ -213,7 +213,10 @@ class RawClient:
             return list(pool.map(sending, probes))
 
     def connect(self, deadline: Deadline) -> socket.socket:
-        """:raises OSError: not connected, or no TLS"""
+        """A connection in the caller's hands, over TLS where the target's URL is https.
+
+        :raises OSError: not connected, or no TLS
+        """
         connection = socket.create_connection((self.address, self.port), deadline.remaining())
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if not self.tls:
