@@ -223,7 +223,9 @@ def run(pytest_args: tuple[str, ...]) -> None:
     from .checks import paths
 
     unused = ["-p", "no:anyio", "-p", "no:platformdirs"]  # see benchmarks/startup.py
+    # This command has imported the package already; the plugin asserts nothing.
+    quiet = ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]
     # pytest would take the folder of the checks, be it site-packages.
     given = any(arg.partition("=")[0] == "--rootdir" for arg in pytest_args)
     root = [] if given else ["--rootdir", str(Path.cwd())]
-    sys.exit(pytest.main(["-m", "hil", *unused, *root, *pytest_args, *map(str, paths())]))
+    sys.exit(pytest.main(["-m", "hil", *unused, *quiet, *root, *pytest_args, *map(str, paths())]))
