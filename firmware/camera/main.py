@@ -7,7 +7,7 @@ Ctrl-C stops the event loop and leaves every task where it was, so that from the
 goes on. So nothing here may clean up in a ``finally``.
 """
 
-import microdot  # noqa: F401 - first: compiling it takes the most memory, and now it is all there
+import microdot  # first: compiling it takes the most memory, and now it is all there
 
 import asyncio
 
