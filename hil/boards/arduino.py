@@ -8,8 +8,27 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .model import Model
+from .model import Model, Partition
 from .ports import STM32
+
+_RADIO = "the radio's own firmware"
+
+# docs.openmv.io "production/firmware/flashing": absolute addresses, two alternate settings.
+_PARTITIONS = (
+    Partition("MCUBOOT", alt=0, address=0x0800_0000, size=0x2_0000, never="the bootloader itself"),
+    Partition(
+        "FILESYSTEM",
+        alt=0,
+        address=0x0802_0000,
+        size=0x2_0000,
+        never="the board's files; they are deployed over the REPL",
+    ),
+    # To the end of the STM32H747's 2 MB of flash.
+    Partition("FIRMWARE", alt=0, address=0x0804_0000, size=0x1C_0000),
+    Partition("ROMFS0", alt=1, address=0x90B0_0000, size=0x40_0000),
+    Partition("WIFI", alt=1, address=0x90F0_0000, size=0xC_0000, never=_RADIO),
+    Partition("BLUETOOTH", alt=1, address=0x90FC_0000, never=_RADIO),
+)
 
 PORTENTA_H7 = Model(
     key="arduino-portenta-h7",
@@ -28,6 +47,12 @@ PORTENTA_H7 = Model(
     skip_card_file="/flash/SKIPSD",
     frozen=("ntptime",),  # no microdot, jwt or hmac: they are deployed
     default_hostname="mpy-portenta-h7",
+    flash_method="arduino-dfu",
+    # The touch is served by the USB stack even while the application owns the REPL (measured by
+    # OpenMV's bench). No window on reset.
+    bootloader_entries=("1200-baud touch", "machine.bootloader"),
+    partitions=_PARTITIONS,
+    back_from_bootloader_s=60.0,  # ":leave" took 31 s on OpenMV's bench
 )
 
 NICLA_VISION = replace(

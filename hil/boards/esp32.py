@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .model import Model
+from .model import Model, Partition
 from .ports import ESP32
 
 S3 = Model(
@@ -25,6 +25,10 @@ S3 = Model(
     frozen=("ntptime",),
     network="esp-idf",
     default_hostname="mpy-esp32s3",
+    flash_method="esptool",
+    bootloader_entries=("machine.bootloader",),
+    # boards/ESP32_GENERIC_S3/board.json: flash_offset "0"; the image brings loader and table.
+    partitions=(Partition("FIRMWARE", address=0x0),),
 )
 
 CAM = Model(
@@ -45,6 +49,10 @@ CAM = Model(
     frozen=("ntptime",),
     network="esp-idf",
     default_hostname="mpy-esp32",
+    flash_method="esptool",
+    # With the -MB base esptool pulls the two lines itself; without it GPIO0 goes to GND by hand.
+    bootloader_entries=("by hand",),
+    partitions=(Partition("FIRMWARE", address=0x1000),),  # ports/esp32/boards/deploy.md
 )
 
 MODELS = (S3, CAM)

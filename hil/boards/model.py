@@ -24,6 +24,14 @@ BootloaderSerialRule = Literal["reversed-hex", "word-hex", "unknown"]
 
 Network = Literal["lwip", "esp-idf", "winc1500"]
 
+FlashMethod = Literal["openmv-dfu", "arduino-dfu", "imx", "esptool"]
+"""What speaks to the bootloader: ``dfu-util`` (alternate settings by name, or with absolute
+addresses), ``blhost``, or ``esptool``."""
+
+BootloaderEntry = Literal["machine.bootloader", "1200-baud touch", "reset window", "by hand"]
+"""How a board gets into its bootloader: a call in the REPL; opening and closing its port at 1200
+baud; any reset, in the window of :attr:`Model.bootloader_on_reset_s`; or a jumper."""
+
 CONNECTIONS: dict[Network, int] = {
     # MEMP_NUM_TCP_PCB of lwIP's opt.h, which neither extmod/lwip-include nor the ports override.
     "lwip": 5,
@@ -64,6 +72,24 @@ class Port:
 
 
 @dataclass(frozen=True)
+class Partition:
+    """A part of a board's flash that its bootloader can reach.
+
+    :ivar name: as the bootloader calls it: ``FIRMWARE``
+    :ivar alt: DFU alternate setting; None where the method has none
+    :ivar address: where it begins, as the flashing tool takes it; None where the tool takes none
+    :ivar size: bytes; None where no source tells
+    :ivar never: why it is never written; empty: it may be
+    """
+
+    name: str
+    alt: int | None = None
+    address: int | None = None
+    size: int | None = None
+    never: str = ""
+
+
+@dataclass(frozen=True)
 class Model:
     """A board model as devices.yaml names it.
 
@@ -89,6 +115,11 @@ class Model:
     :ivar frozen: packages in the firmware, not to be deployed
     :ivar network: network stack: ``lwip``, ``esp-idf``, or ``winc1500`` (a shield, no mDNS)
     :ivar default_hostname: of a board that nobody has named; all boards of a model share it
+    :ivar flash_method: how it is flashed
+    :ivar bootloader_entries: the ways into the bootloader, the gentlest first
+    :ivar partitions: what the bootloader can reach, also what must never be written
+    :ivar flashed_together: partitions of which one must not be flashed without the others
+    :ivar back_from_bootloader_s: seconds from the end of flashing to MicroPython's port, at most
     """
 
     key: str
@@ -112,6 +143,11 @@ class Model:
     main_on_soft_reset: bool = False
     frozen: tuple[str, ...] = ()
     network: Network = "lwip"
+    flash_method: FlashMethod | None = None
+    bootloader_entries: tuple[BootloaderEntry, ...] = ()
+    partitions: tuple[Partition, ...] = ()
+    flashed_together: tuple[str, ...] = ()
+    back_from_bootloader_s: float = 10.0
 
     @property
     def epoch(self) -> Literal[1970, 2000]:
@@ -150,6 +186,16 @@ class Model:
     def connections(self) -> int:
         """TCP connections that the bench may have open at once, one place left to somebody else."""
         return CONNECTIONS[self.network] - 1
+
+    def partition(self, name: str) -> Partition:
+        """The partition that the bootloader calls ``name``.
+
+        :raises KeyError: it has none of this name
+        """
+        for partition in self.partitions:
+            if partition.name == name:
+                return partition
+        raise KeyError(name)
 
     @property
     def identified_by_usb(self) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .model import Model
+from .model import BootloaderEntry, Model, Partition
 from .ports import ALIF, MIMXRT, STM32
 
 _LEGACY = ((0x1209, 0xABD1),)
@@ -22,6 +22,28 @@ _DFU_WINDOW_S = 2.5
 # boards/*/manifest.py: require("microdot-lib") is microdot 2.6.2, require("pyjwt") brings hmac.
 # First in v5.0.0 (commit 14e7f2bf6, 2026-06-02).
 _FROZEN = ("microdot", "jwt", "hmac", "ntptime")
+
+# Why a partition is never written. A test tool has no business in a loader, and the file systems
+# hold the signing key and the journal: files go through the REPL.
+_LOADER = "the bootloader itself"
+_FILES = "the board's files; they are deployed over the REPL"
+
+# boards/*/boot_config.h: alternate settings in this order. machine.bootloader() is on all of them
+# (a magic word and a reset); mpremote's own `bootloader` command does nothing on an AE3.
+_DFU_ENTRIES: tuple[BootloaderEntry, ...] = ("machine.bootloader", "reset window")
+_SMALL_STM32 = (
+    Partition("BOOTLOADER", alt=0, never=_LOADER),
+    Partition("FILESYSTEM", alt=1, never=_FILES),
+    Partition("FIRMWARE", alt=2),
+    Partition("ROMFS0", alt=3),
+)
+_QSPI_STM32 = (
+    Partition("BOOTLOADER", alt=0, never=_LOADER),
+    Partition("FILESYSTEM", alt=1, never=_FILES),
+    Partition("FIRMWARE", alt=2),
+    Partition("SPI_FLASH", alt=3, never="the whole of the QSPI flash, ROMFS0 and files included"),
+    Partition("ROMFS0", alt=4),
+)
 
 N6 = Model(
     key="openmv-n6",
@@ -43,6 +65,14 @@ N6 = Model(
     skip_card_file="/flash/SKIPSD",
     frozen=_FROZEN,
     default_hostname="mpy-stm32",  # the port's default: no override seen
+    flash_method="openmv-dfu",
+    bootloader_entries=_DFU_ENTRIES,
+    partitions=(
+        Partition("BOOTLOADER", alt=0, never=_LOADER),
+        Partition("FIRMWARE", alt=1),
+        Partition("FILESYSTEM", alt=2, never=_FILES),
+        Partition("ROMFS0", alt=3),
+    ),
 )
 
 AE3 = Model(
@@ -65,6 +95,20 @@ AE3 = Model(
     card_root=None,
     frozen=_FROZEN,
     default_hostname="mpy-alif",
+    flash_method="openmv-dfu",
+    bootloader_entries=_DFU_ENTRIES,
+    partitions=(
+        Partition("BOOT", alt=0, never=_LOADER),
+        Partition("HP", alt=1),
+        Partition("HE", alt=2),
+        Partition("ROMFS1", alt=3),
+        Partition("TOC", alt=4, never="the secure enclave's table of contents: without it no boot"),
+        Partition("RWFS", alt=5, never=_FILES),
+        Partition("ROMFS0", alt=6),
+        Partition("RECOVERY", alt=7, never="what the board is recovered with"),
+    ),
+    # docs "production/firmware/flashing": the two cores' images ship together.
+    flashed_together=("HP", "HE"),
 )
 
 RT1062 = Model(
@@ -86,6 +130,16 @@ RT1062 = Model(
     skip_card_file="/flash/SKIPSD",
     frozen=_FROZEN,
     default_hostname="openmvrt1060",  # OpenMV's MicroPython fork, branch openmv-1.25.0
+    flash_method="imx",
+    # ROM_RunBootloader(0xEB000000). The loader waits about 1 s for blhost: see hil/flash/imx.py.
+    bootloader_entries=("machine.bootloader", "reset window"),
+    partitions=(
+        Partition("FCB", address=0x60000000, size=0x1000, never="the chip boots by it"),
+        Partition("SBL", address=0x60001000, size=0x3F000, never=_LOADER),
+        Partition("FIRMWARE", address=0x60040000, size=0x3C0000),
+        Partition("FILESYSTEM", address=0x60400000, size=0x400000, never=_FILES),
+        Partition("ROMFS0", address=0x60800000, size=0x800000),
+    ),
 )
 
 # The older STM32 cameras: no lwIP (only the WINC1500 shield), so no mDNS, and nothing frozen in.
@@ -108,6 +162,9 @@ H7 = Model(
     frozen=("ntptime",),
     network="winc1500",
     default_hostname="mpy-openmv-4",
+    flash_method="openmv-dfu",
+    bootloader_entries=_DFU_ENTRIES,
+    partitions=_SMALL_STM32,
 )
 
 H7_PLUS = replace(
@@ -118,6 +175,7 @@ H7_PLUS = replace(
     run_ids=((0x37C5, 0x124A),),
     bootloader_ids=((0x37C5, 0x924A),),
     default_hostname="mpy-openmv-4p",
+    partitions=_QSPI_STM32,
 )
 
 PURE_THERMAL = replace(
@@ -128,6 +186,7 @@ PURE_THERMAL = replace(
     run_ids=((0x37C5, 0x1205),),
     bootloader_ids=((0x37C5, 0x9205),),
     default_hostname="mpy-openmv-4p",  # the same as the H7 Plus
+    partitions=_QSPI_STM32,
 )
 
 M7 = replace(

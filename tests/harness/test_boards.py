@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import calendar
+import itertools
 import subprocess
 import sys
 
@@ -161,3 +162,39 @@ def test_probing_leaves_a_place_in_every_models_socket_pool():
 
     for row in models():
         assert 1 <= row.connections < CONNECTIONS[row.network]
+
+
+@pytest.mark.parametrize(
+    ("key", "method", "writable"),
+    [
+        ("openmv-n6", "openmv-dfu", {"FIRMWARE": 1, "ROMFS0": 3}),
+        ("openmv-ae3", "openmv-dfu", {"HP": 1, "HE": 2, "ROMFS1": 3, "ROMFS0": 6}),
+        ("openmv-h7", "openmv-dfu", {"FIRMWARE": 2, "ROMFS0": 3}),
+        ("openmv-m4", "openmv-dfu", {"FIRMWARE": 2, "ROMFS0": 3}),
+        ("openmv-h7-plus", "openmv-dfu", {"FIRMWARE": 2, "ROMFS0": 4}),
+        ("openmv-pure-thermal", "openmv-dfu", {"FIRMWARE": 2, "ROMFS0": 4}),
+        ("openmv-rt1062", "imx", {"FIRMWARE": 0x60040000, "ROMFS0": 0x60800000}),
+        ("arduino-nicla-vision", "arduino-dfu", {"FIRMWARE": 0x08040000, "ROMFS0": 0x90B00000}),
+        ("esp32-s3", "esptool", {"FIRMWARE": 0}),
+        ("esp32-cam", "esptool", {"FIRMWARE": 0x1000}),
+    ],
+)
+def test_where_a_board_may_be_written_and_nowhere_else(key, method, writable):
+    row = model(key)
+    by_alt = method == "openmv-dfu"
+    found = {p.name: p.alt if by_alt else p.address for p in row.partitions if not p.never}
+    assert (row.flash_method, found) == (method, writable)
+    assert set(row.flashed_together) <= set(writable)
+
+
+def test_no_writable_partition_reaches_into_another_one():
+    for row in models():
+        placed = sorted(
+            (p for p in row.partitions if p.address is not None), key=lambda p: (p.address, p.name)
+        )
+        for one, following in itertools.pairwise(placed):
+            assert one.size is not None, (row.key, one.name)
+            assert one.address + one.size <= following.address, (row.key, one.name)
+        alts = [p.alt for p in row.partitions]
+        if row.flash_method == "openmv-dfu":
+            assert alts == list(range(len(alts))), row.key
