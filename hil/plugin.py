@@ -34,6 +34,8 @@ bench_key: pytest.StashKey[Bench] = pytest.StashKey()
 check_key: pytest.StashKey[Check] = pytest.StashKey()
 group_ends_key: pytest.StashKey[tuple[bool, bool]] = pytest.StashKey()
 """Whether an item is the first of its group on its target, and whether it is the last."""
+shaken_key: pytest.StashKey[set[str]] = pytest.StashKey()
+"""Targets whose last check has ended in a finding."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -169,6 +171,8 @@ def _tell_finding(
     from .errors import Finding, HilError, fault_of
 
     error = call.excinfo.value if call.excinfo else None
+    if isinstance(error, AssertionError):
+        item.config.stash.setdefault(shaken_key, set()).add(_target_of(item))
     broken = report.when == "call" and report.failed and isinstance(error, AssertionError)
     known = _known(item, check)
     if report.when == "call" and report.passed and known:

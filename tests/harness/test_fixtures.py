@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from check_run import run_checks, short_folder
+from mutants import MUTANTS
 
 EMBEDDED = """
 targets:
@@ -73,3 +75,16 @@ def test_the_fixtures_put_back_what_a_check_changed(run) -> None:  # type: ignor
 
 def test_strict_makes_an_advisory_a_finding(run) -> None:  # type: ignore[no-untyped-def]
     run("--strict").assert_outcomes(passed=2, skipped=1, failed=2)
+
+
+def test_an_owner_who_is_locked_out_is_one_finding_and_not_all_that_follow() -> None:
+    (mutant,) = (one for one in MUTANTS if one.name.startswith("locks its owner out"))
+    with short_folder() as folder:
+        mutant.write(folder / "firmware")
+        ran = run_checks(
+            folder,
+            f"kind: virtual\nmodel: openmv-n6\nprovision: true\nfirmware: {folder / 'firmware'}",
+            *("--strict", "-k", "guessing or opens_the_route or good_credentials"),
+        )
+    assert ran.having("failure") == {"LOG-36", "BAS-16"}, ran.output
+    assert "BRR-01" in ran.having("passed"), ran.output

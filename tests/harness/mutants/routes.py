@@ -613,4 +613,45 @@ ROUTES = (
         ),
         "a table with forty places",
     ),
+    Mutant(
+        "acknowledges in whatever name the body says",
+        "BRR-01",
+        (
+            (
+                "app.py",
+                '"user": request.g.current_user}',
+                '"user": body.get("user", request.g.current_user)}',
+            ),
+        ),
+        "the client knows best who it is",
+    ),
+    Mutant(
+        "signs whatever claims a login brings",
+        "LOG-03",
+        (
+            ("app.py", "tokens.issue(user)}", "tokens.issue(user, body)}"),
+            ("auth/tokens.py", "def issue(user):", "def issue(user, body):"),
+            ("auth/tokens.py", "    token = jwt.encode(\n        {\n", "    claims = {\n"),
+            (
+                "auth/tokens.py",
+                '            "gen": _generation(),\n        },\n        _key,\n    )\n',
+                '            "gen": _generation(),\n    }\n'
+                '    claims.update((n, body[n]) for n in body if n not in ("user", "pass"))\n'
+                "    token = jwt.encode(claims, _key)\n",
+            ),
+        ),
+        "mass assignment: dict(body, exp=…) the wrong way round",
+    ),
+    Mutant(
+        "locks its owner out after wrong passwords",
+        "BAS-16 LOG-36 LOG-37",
+        (
+            (
+                "auth/throttle.py",
+                "    delay = _delay_ms(peer.failures, longest_ms)\n",
+                "    raise Busy(60)\n    delay = _delay_ms(peer.failures, longest_ms)\n",
+            ),
+        ),
+        "a throttle that looks at failures before it looks at the password (ASVS 6.3.1)",
+    ),
 )
