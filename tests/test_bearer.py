@@ -51,12 +51,18 @@ def missing_field(answers: dict[str, Answer], profile: Profile) -> None:
 def test_a_token_opens_the_route(
     api: Api, raw: RawClient, profile: Profile, token: SecretStr
 ) -> None:
-    """The documented answer, compared as JSON: MicroPython keeps no order of keys.
+    """The documented answer, compared as JSON: MicroPython keeps no order of keys. Who asks is
+    known by the token: members of the body that name somebody else change nothing.
 
-    Usual cause: the verifier's identity does not reach the handler.
+    Usual cause: the verifier's identity does not reach the handler, which takes the body's.
     """
     answer = raw.send(api.compose_ack(token=token))
     verdict.accepted(answer, "a fresh token", json=profile.ack.answer)
+    names = {*profile.token.claims, *profile.ack.answer, profile.login.user_field}
+    others = dict.fromkeys(sorted(names - profile.ack.body.keys()), "mallory")
+    answer = raw.send(api.compose_ack(token=token, body={**profile.ack.body, **others}))
+    if answer.status != 400:  # a body with unknown members may be refused
+        verdict.accepted(answer, "the token says who asks", json=profile.ack.answer)
 
 
 @check("BRR-02", must, "OpenMV docs 10.9; RFC 6750 §3")

@@ -83,11 +83,30 @@ def test_the_token_is_signed_with_an_allowed_algorithm(
 def test_the_token_says_who_and_until_when_and_nothing_else(
     api: Api, raw: RawClient, profile: Profile
 ) -> None:
-    """``sub`` is the user, ``exp`` a JSON number, and no claim is there that the profile lacks.
+    """``sub`` is the user, ``exp`` a JSON number, and no claim is there that the profile lacks. The
+    same for a login whose body brings claims of its own, unless it is refused.
 
-    Usual cause: ``exp`` written as text, or an internal field of the user that went along.
+    Usual cause: ``exp`` written as text, an internal field of the user that went along, or the
+    body's members taken over into the claims.
     """
-    answer = raw.send(api.compose_login())
+    _says_who_and_until_when(raw.send(api.compose_login()), profile)
+    login = profile.login
+    sound = {
+        login.user_field: api.credentials.user,
+        login.password_field: api.credentials.password,
+    }
+    brought: dict[str, Any] = dict.fromkeys(
+        sorted({*profile.token.claims, "sub", "role"}), "mallory"
+    )
+    brought["exp"] = int(time.time()) + 10 * 365 * 86_400
+    answer = raw.send(api.compose_login(body={**brought, **sound}))
+    if answer.status != 400:
+        _says_who_and_until_when(answer, profile)
+        if decoded(answer, profile).claims["exp"] == brought["exp"]:
+            verdict.broken("the server decides how long a token lives", answer, "the body did")
+
+
+def _says_who_and_until_when(answer: Answer, profile: Profile) -> None:
     claims = decoded(answer, profile).claims
     for name, value in profile.token.claims.items():
         if claims.get(name) != value:
@@ -440,11 +459,13 @@ def test_a_password_given_twice_is_refused(
 def test_a_password_may_have_any_character(
     api: Api, raw: RawClient, profile: Profile, password_control: PasswordControl
 ) -> None:
-    """Written as UTF-8 or with escapes, in JSON it is the same text; in NFD it is another one.
+    """Written as UTF-8 or with escapes, in JSON it is the same text; in NFD it is another one. It
+    may be 64 characters long (ASVS 6.2.9), and the last one counts.
 
-    Usual cause: surrogate pairs, which MicroPython's ``json`` does not join.
+    Usual cause: surrogate pairs, which MicroPython's ``json`` does not join; a hash that reads 72
+    bytes.
     """
-    password_control.change("Grüße-Ключ-鍵-😀")
+    password_control.change(("Grüße-Ключ-鍵-😀" * 5)[:64])
     verdict.accepted_all(
         verdict.probe(
             raw,
@@ -457,9 +478,19 @@ def test_a_password_may_have_any_character(
         ),
         "a non-ASCII password",
     )
-    decomposed = SecretStr(unicodedata.normalize("NFD", api.credentials.password))
-    answer = raw.send(api.compose_login(password=decomposed))
-    verdict.refused(answer, "a password is compared exactly", status=profile.wrong_password)
+    right = api.credentials.password
+    others = {
+        "NFD": unicodedata.normalize("NFD", right),
+        "another last character": right[:-1] + "x",
+    }
+    verdict.refused_all(
+        verdict.probe(
+            raw,
+            {name: api.compose_login(password=other) for name, other in hidden(others).items()},
+        ),
+        "a password is compared exactly",
+        status=profile.wrong_password,
+    )
 
 
 @check("LOG-26", must, "ASVS 6.2.8")

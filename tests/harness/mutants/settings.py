@@ -115,4 +115,16 @@ SETTINGS = (
         ),
         "MicroPython's json does not, either",
     ),
+    Mutant(
+        "reads 72 bytes of a password",
+        "LOG-25",
+        (
+            (
+                "auth/passwords.py",
+                "user.encode(), password.encode()\n",
+                "user.encode(), password.encode()[:72]\n",
+            ),
+        ),
+        "as bcrypt does",
+    ),
 )
