@@ -24,7 +24,7 @@ NEEDS = {
     "EXP-15": ("R", "C"),  # an unset clock without a reset
     "EXP-16": ("R", "C M"),  # likewise; a board that issues nothing then is shown a minted token
     "EXP-17": ("C", "C M"),
-    "EXP-18": ("R", "C"),  # the board's own ntptime, without a reset
+    "EXP-18": ("R", "C R"),  # the board's own ntptime, and a reset
     "EXP-20": ("N", "M"),  # an expired token without waiting an hour
     "ROT-03": ("F", "F R"),  # one rotation serves several checks
     "ROT-11": ("P R", "F P R"),  # removes and reads the key's file

@@ -49,13 +49,13 @@ CLOCK = (
     ),
     Mutant(
         "does not notice that its clock went back",
-        "EXP-13",
+        "EXP-13 EXP-18",
         (("clock.py", "if now < _latest - _TOLERANCE:", "if False:"),),
         "exp is compared with whatever the clock says just now (ASVS 9.2.1)",
     ),
     Mutant(
         "notices only a clock that went back by a day",
-        "EXP-13",
+        "EXP-13 EXP-18",
         (("clock.py", "_TOLERANCE = 60 ", "_TOLERANCE = 86400 "),),
         "a tolerance longer than a token's life",
     ),
@@ -70,5 +70,11 @@ CLOCK = (
             ),
         ),
         "a 31-bit integer, as MicroPython's small int on 32 bits",
+    ),
+    Mutant(
+        "remembers the latest time until the next boot",
+        "EXP-18",
+        (("auth/tokens.py", "    clock.token_issued()\n", ""),),
+        "a mark in memory, to spare the flash",
     ),
 )
