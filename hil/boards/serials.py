@@ -6,6 +6,8 @@ code with tests. ``unique_id`` is in memory order, as MicroPython returns it.
 
 from __future__ import annotations
 
+import re
+
 from .model import Model
 
 
@@ -60,6 +62,27 @@ def bootloader_serial_number_of(model: Model, unique_id: bytes) -> str | None:
         # bench: bootloader 0033001F3033510634323437, run mode 346534563033.
         words = (unique_id[at : at + 4][::-1] for at in range(0, len(unique_id), 4))
         return b"".join(words).hex().upper()
+    return None
+
+
+def unique_id_of_bootloader(model: Model, serial_number: str) -> bytes | None:
+    """The ``machine.unique_id()`` behind a bootloader's serial number: the way back of
+    :func:`bootloader_serial_number_of`.
+
+    A bootloader of these shows the whole id. Run mode often does not: ST's short form can be
+    computed from the id and never turned back, so a board in its bootloader is told by way of
+    its id: ``serial_number_matches(model, unique_id_of_bootloader(model, seen), listed)``.
+
+    :returns: None where the relation is not known, or the text is no such number
+    """
+    digits = serial_number.strip()
+    if not re.fullmatch(rf"[0-9A-Fa-f]{{{2 * model.unique_id_bytes}}}", digits):
+        return None
+    number = bytes.fromhex(digits)
+    if model.bootloader_serial_rule == "reversed-hex":
+        return number[::-1]
+    if model.bootloader_serial_rule == "word-hex":
+        return b"".join(number[at : at + 4][::-1] for at in range(0, len(number), 4))
     return None
 
 

@@ -8,6 +8,7 @@ from .serials import (
     bootloader_serial_number_of,
     serial_number_matches,
     serial_number_of,
+    unique_id_of_bootloader,
 )
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "models",
     "serial_number_matches",
     "serial_number_of",
+    "unique_id_of_bootloader",
 ]
 
 _MODELS = {row.key: row for row in (*openmv.MODELS, *arduino.MODELS, *esp32.MODELS)}

@@ -18,6 +18,7 @@ from hil.boards.table import (
     models,
     serial_number_matches,
     serial_number_of,
+    unique_id_of_bootloader,
 )
 
 # Measured on one Portenta H7 by OpenMV's own bench: bootloader 0033001F3033510634323437, run mode
@@ -115,6 +116,41 @@ def test_the_n6_is_recognised_under_old_and_new_firmware():
 def test_openmv_s_bootloader_shows_the_id_reversed():
     number = bootloader_serial_number_of(model("openmv-n6"), PORTENTA_ID)
     assert bytes.fromhex(number)[::-1] == PORTENTA_ID
+
+
+def test_a_portenta_in_its_bootloader_is_told_by_the_measured_pair():
+    portenta = model("arduino-portenta-h7")
+    unique_id = unique_id_of_bootloader(portenta, "0033001F3033510634323437")
+    assert unique_id == PORTENTA_ID
+    assert serial_number_matches(portenta, unique_id, "346534563033")
+
+
+def test_an_openmv_camera_in_its_bootloader_is_told_by_its_id():
+    n6 = model("openmv-n6")
+    shown = bootloader_serial_number_of(n6, PORTENTA_ID)
+    assert unique_id_of_bootloader(n6, shown) == PORTENTA_ID
+    assert unique_id_of_bootloader(n6, f" {shown.lower()} ") == PORTENTA_ID
+
+
+@pytest.mark.parametrize("key", ["openmv-ae3", "openmv-rt1062", "esp32-s3", "esp32-cam"])
+def test_no_id_where_the_bootloader_s_number_is_not_understood(key):
+    row = model(key)
+    assert unique_id_of_bootloader(row, "00" * row.unique_id_bytes) is None
+
+
+@given(st.sampled_from(models()), st.data())
+def test_every_bootloader_s_number_leads_back_to_its_id(row, data):
+    unique_id = data.draw(st.binary(min_size=row.unique_id_bytes, max_size=row.unique_id_bytes))
+    number = bootloader_serial_number_of(row, unique_id)
+    if number is not None:
+        assert unique_id_of_bootloader(row, number) == unique_id
+
+
+@given(st.sampled_from(models()), st.text(max_size=30) | st.text("0123456789abcdefABCDEF \0"))
+def test_a_device_may_say_anything_for_a_serial_number(row, text):
+    unique_id = unique_id_of_bootloader(row, text)
+    if unique_id is not None:
+        assert bootloader_serial_number_of(row, unique_id) == text.strip().upper()
 
 
 def test_the_last_digits_of_an_esp32_are_whatever_was_on_the_stack():
