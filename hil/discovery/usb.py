@@ -6,6 +6,7 @@ USB bus and look the same.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,19 +14,24 @@ from typing import Any
 
 from ..boards.table import UsbMode, identify, model, serial_number_matches
 from ..errors import BenchError
+from . import sysfs
+
+_LOOKS = 3
 
 
 @dataclass(frozen=True)
 class UsbPort:
-    """A serial port with USB behind it.
+    """A USB device, and the serial port that it shows, if it shows one.
 
-    :ivar device: what to open: ``/dev/ttyACM0``, ``COM3``; changes with every reset
+    :ivar device: what to open: ``/dev/ttyACM0``, ``COM3``; changes with every reset. Empty: it
+        shows no serial port, as most boards in their bootloader
     :ivar serial_number: tells the board from all others; None where the device has none
     :ivar location: where it is plugged in: ``1-2.3``; stays the same over resets
     :ivar model_key: the board's model; None if the ids do not tell
     :ivar mode: what runs on it: MicroPython (``run``), ``bootloader``, ``recovery``, or ``unknown``
     :ivar virtual: a board of the embedded bench
     :ivar name: a virtual board's name
+    :ivar interface: which of the device's interfaces the port is: ``1.0``; None if it has only one
     """
 
     device: str
@@ -38,12 +44,14 @@ class UsbPort:
     mode: UsbMode
     virtual: bool = False
     name: str | None = None
+    interface: str | None = None
 
     def __str__(self) -> str:
         """``/dev/ttyACM0 (37c5:1206, openmv-n6, serial 346534563033)``."""
         what = f"{self.vid:04x}:{self.pid:04x}, {self.model_key or 'unknown board'}"
         mode = "" if self.mode in ("run", "unknown") else f", {self.mode}"
-        return f"{self.device} ({what}{mode}, serial {self.serial_number or 'none'})"
+        where = self.device or f"USB {self.location}"
+        return f"{where} ({what}{mode}, serial {self.serial_number or 'none'})"
 
 
 class NotAttachedError(BenchError):
@@ -55,22 +63,49 @@ class SeveralAttachedError(BenchError):
 
 
 def usb_ports(bus: Path | None = None) -> list[UsbPort]:
-    """All serial ports with USB behind them, real ones first, boards or not.
+    """All serial ports with USB behind them, boards or not: real ones by location, then virtual.
 
     :param bus: the virtual bus to look at; None: the default one
+    :raises BenchError: the operating system's list cannot be read
     """
-    from serial.tools import list_ports
-
     from ..virtual.bus import records
 
-    real = [port_of(info) for info in list_ports.comports()]
-    virtual = [virtual_port_of(record) for record in records(bus)]
-    return [port for port in (*real, *virtual) if port]
+    real = [port for port in map(port_of, _comports()) if port]
+    real.sort(key=lambda port: (sysfs.place(port.location), sysfs.place(port.interface)))
+    return [*real, *map(virtual_port_of, records(bus))]
+
+
+def attached(bus: Path | None = None) -> list[UsbPort]:
+    """:func:`usb_ports`, and the boards of the table that show no serial port: in their bootloader,
+    or in their chip's own ROM. The latter on Linux only.
+
+    :raises BenchError: the operating system's list cannot be read
+    """
+    ports = usb_ports(bus)
+    shown = {port.location for port in ports}
+    bare = (_portless(one) for one in sysfs.devices() if one.location not in shown)
+    return [*ports, *boards(bare)]
 
 
 def boards(ports: Iterable[UsbPort]) -> list[UsbPort]:
-    """The ports that belong to a board of the table, in whatever mode."""
-    return [port for port in ports if port.model_key or port.mode != "unknown"]
+    """Those that belong to a board of the table, in whatever mode: of each board its REPL's port.
+
+    A board with several serial ports has its REPL on the first.
+    """
+    return _one_each(port for port in ports if port.model_key or port.mode != "unknown")
+
+
+def _comports() -> Sequence[Any]:
+    from serial.tools import list_ports
+
+    for _ in range(_LOOKS):
+        # pyserial trips over a device that is unplugged while it reads it: int(None, 16).
+        with contextlib.suppress(OSError, TypeError, ValueError):
+            return list_ports.comports()  # type: ignore[no-any-return]
+    raise BenchError(
+        "the operating system's list of serial ports cannot be read",
+        hint="a device that comes and goes all the time? 'dmesg --follow' shows it",
+    )
 
 
 def port_of(info: Any) -> UsbPort | None:
@@ -78,13 +113,30 @@ def port_of(info: Any) -> UsbPort | None:
     if not isinstance(info.vid, int) or not isinstance(info.pid, int):
         return None
     row, mode = identify(info.vid, info.pid)
+    # Of a device with several interfaces pyserial tells this port's too: 1-2.3:1.0.
+    location, _, interface = str(info.location or "").partition(":")
     return UsbPort(
         device=str(info.device),
         vid=info.vid,
         pid=info.pid,
         serial_number=_text(info.serial_number),
         product=_text(info.product),
-        location=_text(info.location),
+        location=_text(location),
+        model_key=row.key if row else None,
+        mode=mode,
+        interface=_text(interface),
+    )
+
+
+def _portless(device: sysfs.Device) -> UsbPort:
+    row, mode = identify(device.vid, device.pid)
+    return UsbPort(
+        device="",
+        vid=device.vid,
+        pid=device.pid,
+        serial_number=_text(device.serial_number),
+        product=_text(device.product),
+        location=device.location,
         model_key=row.key if row else None,
         mode=mode,
     )
@@ -116,18 +168,23 @@ def find(ports: Sequence[UsbPort], *, usb_serial: str) -> UsbPort:
     :raises NotAttachedError: there is none; the message lists what is attached
     :raises SeveralAttachedError: there are several; the message lists them
     """
-    found = [port for port in ports if _same(port.serial_number, usb_serial)]
+    found = _one_each([port for port in ports if _same(port.serial_number, usb_serial)])
     if not found:
-        raise NotAttachedError(
-            f"no board with the USB serial number {usb_serial} is attached; {_list(ports)}",
-            hint="is it plugged in and powered? 'hil list' shows what is attached",
-        )
+        raise not_attached(usb_serial, ports)
     if len(found) > 1:
         raise SeveralAttachedError(
             f"{len(found)} ports have the USB serial number {usb_serial}: {_joined(found)}",
             hint="tell them apart by 'port: /dev/serial/by-path/…'",
         )
     return found[0]
+
+
+def not_attached(usb_serial: str, ports: Sequence[UsbPort]) -> NotAttachedError:
+    """What :func:`find` raises if no port has this serial number."""
+    return NotAttachedError(
+        f"no board with the USB serial number {usb_serial} is attached; {_list(ports)}",
+        hint="is it plugged in and powered? 'hil list' shows what is attached",
+    )
 
 
 def find_by_unique_id(
@@ -146,6 +203,16 @@ def find_by_unique_id(
         and port.serial_number
         and serial_number_matches(row, unique_id, port.serial_number)
     ]
+
+
+def _one_each(ports: Iterable[UsbPort]) -> list[UsbPort]:
+    """Of each device the port at its first interface."""
+    ports = list(ports)
+    first: dict[tuple[object, ...], UsbPort] = {}
+    for port in sorted(ports, key=lambda port: sysfs.place(port.interface)):
+        # Two devices may show one serial number, and two virtual boards have one name.
+        first.setdefault((port.location or port.device, port.serial_number), port)
+    return [port for port in ports if port in first.values()]
 
 
 def _same(one: str | None, other: str) -> bool:

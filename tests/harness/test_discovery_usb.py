@@ -122,6 +122,26 @@ def test_a_dead_supervisor_s_board_is_unplugged(attached, bus):
     assert [port.name for port in usb.usb_ports(folder)] == ["here"]
 
 
+def test_a_device_that_is_unplugged_while_pyserial_reads_it_costs_a_second_look(bus, monkeypatch):
+    """pyserial 3.5: ``int(self.read_line(…, 'idVendor'), 16)`` of a file that is gone."""
+    looks = [[info()], TypeError("int() can't convert non-string with explicit base")]
+
+    def comports():
+        look = looks.pop()
+        if isinstance(look, Exception):
+            raise look
+        return look
+
+    monkeypatch.setattr(list_ports, "comports", comports)
+    assert len(usb.usb_ports(bus())) == 1
+
+
+def test_a_list_that_cannot_be_read_at_all_is_the_bench_s_fault(bus, monkeypatch):
+    monkeypatch.setattr(list_ports, "comports", lambda: int(None, 16))
+    with pytest.raises(BenchError, match="cannot be read"):
+        usb.usb_ports(bus())
+
+
 def test_this_computer_s_own_ports_can_be_listed(bus):
     for port in usb.usb_ports(bus()):
         assert port.device
