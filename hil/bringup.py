@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -255,12 +256,12 @@ class _Bringing:
             )
         return SecretStr(random_secrets.token_urlsafe(12))
 
-    def _find_device(self, deadline: Deadline) -> str:
-        from .discovery import usb
+    @cached_property
+    def _find_device(self) -> Callable[[Deadline], str]:
+        """It remembers where the board is plugged in, to know it again in its bootloader."""
+        from .discovery.listed import Locator
 
-        if self.spec.port:
-            return self.spec.port
-        return usb.find(usb.usb_ports(), usb_serial=self.spec.usb_serial or "").device
+        return Locator(self.spec)
 
     # --- what the board runs ---
 

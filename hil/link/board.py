@@ -83,7 +83,8 @@ class BoardLink:
     :param device: the port's path or URL
     :param console: gets what the board prints outside our commands
     :param locate: finds the port again after a reset, when USB may have numbered it anew;
-        by default it is the same path
+        by default it is the same path. Its BenchErrors are passing, while the board is in a reset;
+        a BoardError is final
     :ivar pauses: how often :meth:`paused` has interrupted the application
     :ivar pause_failures: how often it took a reset to get the application back
     :ivar unasked_resets: how often a pause has found the board reset since the last pause, when
@@ -145,7 +146,7 @@ class BoardLink:
             try:
                 self.device = self.locate(deadline)
                 return self._attach(Port(self.device, self.baudrate, target=self.name))
-            except (BenchError, BoardError) as error:
+            except (BenchError, PortGoneError) as error:
                 if deadline.expired:
                     raise BoardError(
                         f"the port did not come back: {error.message}",

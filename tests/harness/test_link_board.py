@@ -137,6 +137,19 @@ def test_the_port_is_looked_for_again_after_a_reset(board: VirtualBoard) -> None
             assert repl.eval("1", soon()) == 1
 
 
+def test_a_board_that_will_not_come_back_is_not_waited_for(board: VirtualBoard) -> None:
+    """As one that has stayed in its bootloader: that is no matter of time."""
+
+    def locate(deadline: Deadline) -> str:
+        raise BoardError("the board is in its bootloader")
+
+    with (
+        BoardLink("porch", board.device, locate=locate) as link,
+        pytest.raises(BoardError, match=r"^the board is in its bootloader"),
+    ):
+        link.hard_reset(soon())
+
+
 def test_a_board_that_resets_by_itself_is_found_again(board: VirtualBoard, link: BoardLink) -> None:
     boot(link, TICKS)
     port = link.open(soon())
