@@ -1,20 +1,25 @@
 """``hil list``: what is listed in devices.yaml, what is attached, and how the two match.
 
 Opens no port and interrupts no application: USB descriptors, mDNS and the locks tell enough. Only a
-board itself knows its firmware, so that is asked for (``--ask``): a pause of its application.
+board itself knows its firmware, so that is asked for (``--ask``), of all boards at once: a pause of
+their applications.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .deadline import Deadline
+from .sighting import ATTACHED, Holders, Sighting, lock_key, port_held, sight
 
 if TYPE_CHECKING:
     from .config import Inventory, TargetSpec
     from .discovery.usb import UsbPort
+    from .link.board import Identity
 
 MDNS_BUDGET_S = 1.5
 ASK_BUDGET_S = 10.0
@@ -23,16 +28,20 @@ ASK_BUDGET_S = 10.0
 @dataclass(frozen=True)
 class Row:
     """:ivar target: name in devices.yaml; None: attached but not listed
-    :ivar state: ``attached``, ``bootloader``, ``absent``, ``held by …``, ``embedded`` (started
-        when needed), ``unlisted`` (attached, only read), ``url``
+    :ivar state: in plain words, parts with "; " between them. ``attached``: it can be used. Others
+        begin with ``absent``, ``only on the network``, ``in its bootloader``, ``held by …``,
+        ``port held by …``, ``unlisted`` (attached, only read), ``embedded`` (started when
+        needed), ``url``
+    :ivar location: where it is plugged in: ``1-2.3``
     :ivar firmware: what the board itself says that it runs; empty when it was not asked
-    :ivar address: where its host name answers on mDNS
+    :ivar address: where its host name answers on mDNS; several, if several do
     """
 
     target: str | None
     model: str
     state: str
     port: str
+    location: str
     serial_number: str
     firmware: str
     hostname: str
@@ -42,96 +51,122 @@ class Row:
         return asdict(self)
 
 
-def rows(inventory: Inventory, *, ask: bool = False) -> list[Row]:
+def rows(inventory: Inventory, *, ask: bool = False, bus: Path | None = None) -> list[Row]:
     """Listed targets in the file's order, then what is attached and not listed.
 
     :param ask: ask each listed board that is attached and free what it runs, in a pause
+    :param bus: the virtual bus to look at; None: the default one
     """
     from .discovery import mdns, usb
+    from .link.opening import holders_of
 
-    ports = usb.usb_ports()
-    names = [spec.hostname for spec in inventory.targets.values() if spec.hostname]
-    addresses = mdns.resolve(names, Deadline.after(MDNS_BUDGET_S)) if names else {}
-    told: list[Row] = []
-    matched: set[str] = set()
-    for spec in inventory.targets.values():
-        port = port_of(spec, ports)
-        if port:
-            matched.add(port.device)
-        state = _state(spec, port)
-        firmware, address = "", addresses.get(spec.hostname or "") or ""
-        if ask and state == "attached":
-            firmware, address = _asked(spec, port.device if port else spec.port or "", address)
-        told.append(
-            Row(
-                target=spec.name,
-                model=spec.model or "",
-                state=state,
-                port=port.device if port else spec.port or spec.url or "",
-                serial_number=spec.usb_serial or (port.serial_number if port else "") or "",
-                firmware=firmware,
-                hostname=spec.hostname or "",
-                address=address,
-            )
-        )
-    for port in usb.boards(ports):
-        if port.device not in matched:
-            told.append(
-                Row(
-                    target=None,
-                    model=port.model_key or "?",
-                    state="bootloader" if port.mode == "bootloader" else "unlisted",
-                    port=port.device,
-                    serial_number=port.serial_number or "",
-                    firmware="",
-                    hostname="",
-                    address="",
-                )
-            )
-    return told
+    specs = list(inventory.targets.values())
+    names = [spec.hostname for spec in specs if spec.hostname]
+    answers = mdns.lookup(names, Deadline.after(MDNS_BUDGET_S)) if names else {}
+    attached = usb.attached(bus)
+    seen = sight(specs, attached, answers)
+    # A board listed by one of its ports owns the others too.
+    owned = {_place(port) for one in seen for port in one.devices}
+    unlisted = [port for port in usb.boards(attached) if _place(port) not in owned]
+    ports = [port for one in seen for port in one.ports] + unlisted
+    holders = holders_of(port.device for port in ports if port.device)
+    told = _asked_all(seen, holders) if ask else {}
+    listed = [_row(one, seen, holders, told.get(one.spec.name)) for one in seen]
+    return [*listed, *(_unlisted(port, holders) for port in unlisted)]
 
 
-def port_of(spec: TargetSpec, ports: Iterable[UsbPort]) -> UsbPort | None:
+def port_of(spec: TargetSpec, ports: Sequence[UsbPort]) -> UsbPort | None:
     """The attached port that a target of devices.yaml means, if it is attached."""
-    for port in ports:
-        if spec.usb_serial:
-            if (port.serial_number or "").lower() == spec.usb_serial.lower():
-                return port
-        elif spec.port and spec.port == port.device:
-            return port
-    return None
+    from .discovery.listed import ports_of
+
+    found = ports_of(spec, ports) if spec.kind == "board" else []
+    return found[0] if found else None
 
 
-def _asked(spec: TargetSpec, device: str, address: str) -> tuple[str, str]:
-    """Firmware and address in the board's own words; its complaint instead if it has one."""
+def _row(
+    seen: Sighting, all_of_them: Sequence[Sighting], holders: Holders, told: Identity | str | None
+) -> Row:
+    spec, device = seen.spec, seen.devices[0] if seen.devices else None
+    held, presence = seen.held(holders), seen.presence
+    state = [] if held and presence == ATTACHED else [presence]
+    addresses = list(seen.answer.addresses) if seen.answer else []
+    firmware, wrong_address = told if isinstance(told, str) else "", ""
+    if told and not isinstance(told, str):
+        firmware = f"{told.machine}, MicroPython {told.release}"
+        wrong_address = _contradicted(seen, told)
+        addresses = addresses or [told.address or ""]
+    name = wrong_address or seen.name_problem(all_of_them)
+    return Row(
+        target=spec.name,
+        model=spec.model or "",
+        state="; ".join(filter(None, [*state, held, name])),
+        port=(device.device if device else "") or spec.port or spec.url or "",
+        location=(device.location if device else None) or "",
+        serial_number=spec.usb_serial or (device.serial_number if device else None) or "",
+        firmware=firmware,
+        hostname=spec.hostname or "",
+        address=", ".join(addresses),
+    )
+
+
+def _unlisted(port: UsbPort, holders: Holders) -> Row:
+    from .discovery.listed import in_loader
+
+    other = "runs other firmware" if port.mode == "unknown" else ""
+    state = ["unlisted", in_loader(port) or other, port_held(port.device, holders)]
+    return Row(
+        target=None,
+        model=port.model_key or "?",
+        state="; ".join(filter(None, state)),
+        port=port.device,
+        location=port.location or "",
+        serial_number=port.serial_number or "",
+        firmware="",
+        hostname="",
+        address="",
+    )
+
+
+def _place(port: UsbPort) -> tuple[str | None, str | None]:
+    return (port.location or port.device, port.serial_number)
+
+
+def _asked_all(seen: Iterable[Sighting], holders: Holders) -> dict[str, Identity | str]:
+    """What each board that is attached and free says of itself, all asked at once."""
+    free = [one for one in seen if one.spec.kind == "board" and one.presence == ATTACHED]
+    free = [one for one in free if not one.held(holders)]
+    if not free:
+        return {}
+    with ThreadPoolExecutor(len(free), "hil-ask") as pool:
+        told = pool.map(_asked, free)
+        return {one.spec.name: identity for one, identity in zip(free, told, strict=True)}
+
+
+def _asked(seen: Sighting) -> Identity | str:
+    """The board's own words, or its complaint."""
     from .errors import HilError
     from .link.board import BoardLink, identify
+    from .lock import hold
 
-    deadline = Deadline.after(ASK_BUDGET_S)
+    spec, deadline = seen.spec, Deadline.after(ASK_BUDGET_S)
+    device = seen.ports[0].device if seen.ports else spec.port or ""
     try:
         with (
+            hold(lock_key(spec), f"asking {spec.name} what it runs", Deadline.after(0)),
             BoardLink(spec.name, device) as link,
             link.paused(deadline, lambda _: True) as repl,
         ):
-            told = identify(repl, deadline)
+            return identify(repl, deadline)
     except HilError as error:
-        return error.message, address
-    return f"{told.machine}, MicroPython {told.release}", told.address or address
+        return error.message
 
 
-def _state(spec: TargetSpec, port: UsbPort | None) -> str:
-    from . import lock
+def _contradicted(seen: Sighting, told: Identity) -> str:
+    """What is wrong with the address that the network has for this board, if anything is."""
+    from .discovery.mdns import verify_address
 
-    if spec.kind == "url":
-        return "url"
-    if spec.kind == "virtual":
-        return "embedded"
-    holder = lock.holder(spec.usb_serial or spec.port or spec.name)
-    if holder:
-        return f"held by {holder}"
-    if port is None:
-        return "attached" if spec.port and "://" in spec.port else "absent"
-    return "bootloader" if port.mode == "bootloader" else "attached"
+    problem = verify_address(seen.answer, told.address) if seen.answer else None
+    return problem.message if problem else ""
 
 
 def print_table(rows: list[Row]) -> None:
@@ -145,6 +180,7 @@ def print_table(rows: list[Row]) -> None:
         "model": [row.model for row in rows],
         "state": [row.state for row in rows],
         "port": [row.port for row in rows],
+        "USB": [row.location for row in rows],
         "USB serial": [row.serial_number for row in rows],
         "host name": [row.hostname for row in rows],
         "address": [row.address for row in rows],
@@ -157,8 +193,13 @@ def print_table(rows: list[Row]) -> None:
     for cells in zip(*told.values(), strict=True):
         table.add_row(*cells)
     console.print(table)
-    if any(row.state == "unlisted" for row in rows):
+    if any(row.state.startswith("unlisted") for row in rows):
         console.print(
             "\nAn unlisted board is only read. To check it, list it in devices.yaml with its USB"
-            " serial number and 'provision: true'."
+            " serial number and 'provision: true'; 'hil init' writes such a file."
+        )
+    if any(" in its " in f" {row.state}" for row in rows):
+        console.print(
+            "\nA reset takes OpenMV's cameras through their bootloader for some seconds. To get a"
+            " board out that stays there: 'hil flash TARGET' or 'hil recover TARGET'."
         )

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .usb import UsbPort
 
 _LOOK_S = 0.05
+_LOADERS = ("bootloader", "recovery")
 
 # From the end of the window to MicroPython's port: the firmware boots and the host enumerates it.
 # Also how long a board is away between unplugging itself and its bootloader's appearance.
@@ -51,10 +52,10 @@ class Loader:
 
     def __str__(self) -> str:
         """``is in its bootloader (USB 1-2.3, 37c5:9206)``."""
-        what = "its bootloader" if self.port.mode == "bootloader" else "its chip's ROM loader"
-        verb = "is" if self.certain else "may be"
-        where = f"USB {self.port.location}, " if self.port.location else ""
-        return f"{verb} in {what} ({where}{self.port.vid:04x}:{self.port.pid:04x})"
+        at_usb = self.port.location and not self.port.virtual
+        where = f"USB {self.port.location}, " if at_usb else ""
+        ids = f"{self.port.vid:04x}:{self.port.pid:04x}"
+        return f"{'is' if self.certain else 'may be'} {in_loader(self.port)} ({where}{ids})"
 
 
 class Locator:
@@ -128,19 +129,31 @@ class Locator:
         raise error
 
 
+def in_loader(port: UsbPort) -> str:
+    """``in its bootloader``, or ``in its chip's ROM loader``; empty: it is in none."""
+    return {"bootloader": "in its bootloader", "recovery": "in its chip's ROM loader"}.get(
+        port.mode, ""
+    )
+
+
 def running(spec: TargetSpec, attached: Sequence[UsbPort]) -> UsbPort | None:
-    """The port of the listed board while MicroPython runs on it; None: it is not there.
+    """The port of the listed board while it runs; None: it shows none.
 
     :raises SeveralAttachedError: several boards have its serial number
     """
+    ports = ports_of(spec, attached)
+    if len(ports) > 1 and spec.usb_serial:
+        raise usb.several_attached(spec.usb_serial, ports)
+    return ports[0] if ports else None
+
+
+def ports_of(spec: TargetSpec, attached: Sequence[UsbPort]) -> list[UsbPort]:
+    """:func:`running` of each board that the entry may mean."""
     usable = [port for port in attached if port.device and port.mode not in _LOADERS]
-    if spec.port:
-        same = (port for port in usable if _same_device(port.device, spec.port))
-        return next(same, None)
-    try:
-        return usb.find(usable, usb_serial=spec.usb_serial or "")
-    except usb.NotAttachedError:
-        return None
+    if listed := spec.port:
+        return [port for port in usable if _same_device(port.device, listed)]
+    number = (spec.usb_serial or "").lower()
+    return usb.one_each(port for port in usable if (port.serial_number or "").lower() == number)
 
 
 def loader_of(
@@ -159,9 +172,6 @@ def loader_of(
     possible = [port for verdict, port in verdicts if verdict is None]
     found = certain or possible
     return Loader(found[0], certain=len(certain) == 1) if found else None
-
-
-_LOADERS = ("bootloader", "recovery")
 
 
 def _may_be(row: Model, port: UsbPort) -> bool:

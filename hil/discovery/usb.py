@@ -92,7 +92,17 @@ def boards(ports: Iterable[UsbPort]) -> list[UsbPort]:
 
     A board with several serial ports has its REPL on the first.
     """
-    return _one_each(port for port in ports if port.model_key or port.mode != "unknown")
+    return one_each(port for port in ports if port.model_key or port.mode != "unknown")
+
+
+def one_each(ports: Iterable[UsbPort]) -> list[UsbPort]:
+    """Of each device the port at its first interface."""
+    ports = list(ports)
+    first: dict[tuple[object, ...], UsbPort] = {}
+    for port in sorted(ports, key=lambda port: sysfs.place(port.interface)):
+        # Two devices may show one serial number, and two virtual boards have one name.
+        first.setdefault((port.location or port.device, port.serial_number), port)
+    return [port for port in ports if port in first.values()]
 
 
 def _comports() -> Sequence[Any]:
@@ -168,14 +178,11 @@ def find(ports: Sequence[UsbPort], *, usb_serial: str) -> UsbPort:
     :raises NotAttachedError: there is none; the message lists what is attached
     :raises SeveralAttachedError: there are several; the message lists them
     """
-    found = _one_each([port for port in ports if _same(port.serial_number, usb_serial)])
+    found = one_each([port for port in ports if _same(port.serial_number, usb_serial)])
     if not found:
         raise not_attached(usb_serial, ports)
     if len(found) > 1:
-        raise SeveralAttachedError(
-            f"{len(found)} ports have the USB serial number {usb_serial}: {_joined(found)}",
-            hint="tell them apart by 'port: /dev/serial/by-path/…'",
-        )
+        raise several_attached(usb_serial, found)
     return found[0]
 
 
@@ -184,6 +191,14 @@ def not_attached(usb_serial: str, ports: Sequence[UsbPort]) -> NotAttachedError:
     return NotAttachedError(
         f"no board with the USB serial number {usb_serial} is attached; {_list(ports)}",
         hint="is it plugged in and powered? 'hil list' shows what is attached",
+    )
+
+
+def several_attached(usb_serial: str, ports: Sequence[UsbPort]) -> SeveralAttachedError:
+    """What :func:`find` raises if all of these have this serial number."""
+    return SeveralAttachedError(
+        f"{len(ports)} ports have the USB serial number {usb_serial}: {_joined(ports)}",
+        hint="tell them apart by 'port: /dev/serial/by-path/…'",
     )
 
 
@@ -203,16 +218,6 @@ def find_by_unique_id(
         and port.serial_number
         and serial_number_matches(row, unique_id, port.serial_number)
     ]
-
-
-def _one_each(ports: Iterable[UsbPort]) -> list[UsbPort]:
-    """Of each device the port at its first interface."""
-    ports = list(ports)
-    first: dict[tuple[object, ...], UsbPort] = {}
-    for port in sorted(ports, key=lambda port: sysfs.place(port.interface)):
-        # Two devices may show one serial number, and two virtual boards have one name.
-        first.setdefault((port.location or port.device, port.serial_number), port)
-    return [port for port in ports if port in first.values()]
 
 
 def _same(one: str | None, other: str) -> bool:

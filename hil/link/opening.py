@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 
 import serial
@@ -77,26 +78,33 @@ def holders(device: str) -> list[tuple[int, str]]:
     From ``/proc``, so on Linux only, and only those that we may look into. A virtual board's
     supervisor is the board, not a holder.
     """
-    try:
-        wanted = Path(device).stat().st_rdev
-    except OSError:
-        return []
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
+    return holders_of([device])[device]
+
+
+def holders_of(devices: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
+    """:func:`holders` of several ports, in one look at all processes."""
+    numbers = dict.fromkeys(devices, 0)
+    for device in numbers:
+        with contextlib.suppress(OSError):
+            numbers[device] = Path(device).stat().st_rdev
+    holding: dict[int, list[tuple[int, str]]] = {number: [] for number in numbers.values()}
+    wanted = holding.keys() - {0}
+    for process in Path("/proc").glob("[0-9]*") if wanted else ():
         if process.name == str(os.getpid()):
             continue
         with contextlib.suppress(OSError):  # it ended, or is not ours to look into
-            if any(_is_device(fd, wanted) for fd in (process / "fd").iterdir()):
+            for number in wanted & {_device_number(fd) for fd in (process / "fd").iterdir()}:
                 words = (process / "cmdline").read_text(errors="replace").replace("\0", " ").split()
                 command = " ".join(words)
                 if "hil.virtual.supervisor" not in command:
-                    found.append((int(process.name), command[:120]))
-    return found
+                    holding[number].append((int(process.name), command[:120]))
+    return {device: holding[number] for device, number in numbers.items()}
 
 
-def _is_device(fd: Path, number: int) -> bool:
+def _device_number(fd: Path) -> int:
+    """0: it is no device."""
     try:
         # Only character devices: a stat of anything else on a dead network mount could hang.
-        return str(fd.readlink()).startswith("/dev/") and fd.stat().st_rdev == number
+        return fd.stat().st_rdev if str(fd.readlink()).startswith("/dev/") else 0
     except OSError:
-        return False
+        return 0

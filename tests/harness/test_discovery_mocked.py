@@ -19,7 +19,7 @@ print(json.dumps([dataclasses.asdict(port) for port in usb.attached()]))
 """
 
 N6 = Plugged(0x37C5, 0x1206, "1-2.3", (("ttyACM0", 0),), "346534563033", "OpenMV Camera")
-N6_IN_ITS_LOADER = replace(N6, pid=0x9206, ttys=(), serial="343234373330353106330033", interfaces=1)
+N6_IN_ITS_LOADER = replace(N6, pid=0x9206, ttys=(), serial="34323437303351060033001F", interfaces=1)
 
 
 @pytest.fixture
