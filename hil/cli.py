@@ -94,6 +94,34 @@ def list_(devices: Path | None, as_json: bool, ask: bool) -> None:
 
 
 @main.command()
+@click.option(
+    "--output",
+    default="devices.yaml",
+    show_default=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to write it.",
+)
+@click.option("--force", is_flag=True, help="Replace a file that is there already.")
+def init(output: Path, force: bool) -> None:
+    """Write a commented devices.yaml for what is attached.
+
+    No port is opened. Nothing that it lists is written to before you say so in it.
+    """
+    from . import draft
+    from .discovery import usb
+
+    if output.exists() and not force:
+        raise draft.exists(output)
+    attached = usb.attached()
+    links = draft.links_by_path(port.device for port in attached)
+    draft.write(output, draft.draft(attached, links), force=force)
+    names = ", ".join(_inventory(output).targets)
+    click.echo(
+        f"{output} lists {names}. Read it: what hil may do to a board is yours to say there."
+    )
+
+
+@main.command()
 @click.argument("names", nargs=-1, metavar="[TARGET]...")
 @_devices
 @_json

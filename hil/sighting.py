@@ -95,15 +95,16 @@ def sight(
     from .discovery.listed import loader_of, ports_of
 
     boards = [spec for spec in specs if spec.kind == "board"]
-    loaders = {spec.name: loader_of(spec, attached) for spec in boards}
+    ports = {spec.name: tuple(ports_of(spec, attached)) for spec in boards}
+    away = [spec for spec in boards if not ports[spec.name]]
+    loaders = {spec.name: loader_of(spec, attached) for spec in away}
     # What one target certainly is, no other one may be.
     taken = [loader.port for loader in loaders.values() if loader and loader.certain]
     free = [port for port in attached if port not in taken]
-    for spec in boards:
+    for spec in away:
         loader = loaders[spec.name]
         if loader and not loader.certain:
             loaders[spec.name] = loader_of(spec, free)
-    ports = {spec.name: tuple(ports_of(spec, attached)) for spec in boards}
     return [
         Sighting(
             spec,

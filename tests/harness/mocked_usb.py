@@ -11,6 +11,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+# udev's links are relative. umockdev makes absolute ones to files of its own folder, which lead a
+# program out of the mocked /dev.
+_RUN = """
+import os, pathlib, sys
+for link in pathlib.Path(os.environ["UMOCKDEV_DIR"]).glob("dev/serial/by-path/*"):
+    target = link.readlink().name
+    link.unlink()
+    link.symlink_to(f"../../{target}")
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
 CONTROLLER = "/devices/pci0000:00/0000:00:14.0"
 
 
@@ -89,7 +99,7 @@ def python(
     environment = {key: value for key, value in os.environ.items() if key != "HIL_DEVICES"}
     environment |= {"HIL_VIRTUAL_BUS": str(folder / "bus"), "HIL_LOCKS": str(folder / "locks")}
     return subprocess.run(
-        [str(umockdev_run), "-d", str(devices), "--", sys.executable, *words],
+        [str(umockdev_run), "-d", str(devices), "--", sys.executable, "-c", _RUN, *words],
         cwd=folder,
         env=environment,
         capture_output=True,
