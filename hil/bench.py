@@ -50,20 +50,19 @@ class Bench:
         """
         from . import config
         from .discovery import usb
-        from .listing import port_of
+        from .sighting import sight, unlisted
 
         inventory = config.load(explicit, rootdir, os.environ)
         specs = list(config.select(inventory, only))
-        attached = usb.boards(usb.usb_ports())
-        listed = [port_of(spec, attached) for spec in inventory.targets.values()]
-        unlisted = [port for port in attached if port not in listed]
+        attached = usb.attached()
+        seen = sight(list(inventory.targets.values()), attached, {})
         notes = [
-            f"{port.product or port.model_key} at {port.device} is attached but not listed: "
-            "it is left alone ('hil list' tells what to write into devices.yaml)"
-            for port in unlisted
+            f"{port.product or port.model_key} at {port.device or f'USB {port.location}'} is"
+            " attached but not listed: it is left alone ('hil list' shows what to list it by)"
+            for port in unlisted(seen, attached)
             if not port.virtual
         ]
-        if inventory.packaged and not attached:
+        if inventory.packaged and not usb.boards(attached):
             notes.append("no board is attached: the embedded bench stands in")
         return cls(specs, state=rootdir / ".hil", source=str(inventory.path), notes=notes)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .deadline import Deadline
-from .sighting import ATTACHED, Holders, Sighting, lock_key, port_held, sight
+from .sighting import ATTACHED, Holders, Sighting, lock_key, port_held, sight, unlisted
 
 if TYPE_CHECKING:
     from .config import Inventory, TargetSpec
@@ -65,18 +65,16 @@ def rows(inventory: Inventory, *, ask: bool = False, bus: Path | None = None) ->
     answers = mdns.lookup(names, Deadline.after(MDNS_BUDGET_S)) if names else {}
     attached = usb.attached(bus)
     seen = sight(specs, attached, answers)
-    # A board listed by one of its ports owns the others too.
-    owned = {_place(port) for one in seen for port in one.devices}
-    unlisted = [port for port in usb.boards(attached) if _place(port) not in owned]
-    ports = [port for one in seen for port in one.ports] + unlisted
+    others = unlisted(seen, attached)
+    ports = [port for one in seen for port in one.ports] + others
     holders = holders_of(port.device for port in ports if port.device)
     told = _asked_all(seen, holders) if ask else {}
     listed = [_row(one, seen, holders, told.get(one.spec.name)) for one in seen]
-    return [*listed, *(_unlisted(port, holders) for port in unlisted)]
+    return [*listed, *(_unlisted(port, holders) for port in others)]
 
 
 def port_of(spec: TargetSpec, ports: Sequence[UsbPort]) -> UsbPort | None:
-    """The attached port that a target of devices.yaml means, if it is attached."""
+    """The attached port that a target of devices.yaml means, while MicroPython runs on it."""
     from .discovery.listed import ports_of
 
     found = ports_of(spec, ports) if spec.kind == "board" else []
@@ -125,10 +123,6 @@ def _unlisted(port: UsbPort, holders: Holders) -> Row:
         hostname="",
         address="",
     )
-
-
-def _place(port: UsbPort) -> tuple[str | None, str | None]:
-    return (port.location or port.device, port.serial_number)
 
 
 def _asked_all(seen: Iterable[Sighting], holders: Holders) -> dict[str, Identity | str]:

@@ -116,6 +116,15 @@ def sight(
     ]
 
 
+def unlisted(seen: Iterable[Sighting], attached: Sequence[UsbPort]) -> list[UsbPort]:
+    """The boards that are attached and are none of these targets."""
+    from .discovery.usb import boards
+
+    # A board that is listed by one of its ports owns the others too.
+    owned = {_place(port) for one in seen for port in one.devices}
+    return [port for port in boards(attached) if _place(port) not in owned]
+
+
 def port_held(device: str, holders: Holders) -> str:
     """``port held by pid 4711 (mpremote)``; empty: it is free, as far as can be seen."""
     who = ", ".join(f"pid {pid} ({command})" for pid, command in holders.get(device, ()))
@@ -125,6 +134,10 @@ def port_held(device: str, holders: Holders) -> str:
 def lock_key(spec: TargetSpec) -> str:
     """What a run locks to have this board for itself."""
     return spec.usb_serial or spec.port or spec.name
+
+
+def _place(port: UsbPort) -> tuple[str | None, str | None]:
+    return (port.location or port.device, port.serial_number)
 
 
 def _runs(spec: TargetSpec, port: UsbPort) -> str:

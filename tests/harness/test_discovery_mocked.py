@@ -149,6 +149,37 @@ def test_old_firmware_is_a_board_of_no_known_model(attached):
     assert (port.model_key, port.mode) == (None, "run")
 
 
+HEAD = """
+import pathlib
+from hil.bench import Bench
+print("\\n".join(Bench.plan(None, pathlib.Path.cwd(), None).describe()))
+"""
+
+
+def test_the_head_of_a_run_names_what_is_attached_and_not_listed(require_program, tmp_path):
+    """Not the listed board that is in its bootloader, nor a second port of a listed one."""
+    (tmp_path / "devices.yaml").write_text(
+        "targets:\n"
+        "  porch: {kind: board, model: openmv-n6, usb_serial: 346534563033}\n"
+        "  shed: {kind: board, model: openmv-h7, usb_serial: AABB}\n"
+    )
+    plugged = (
+        N6_IN_ITS_LOADER,
+        Plugged(0x37C5, 0x1204, "1-3", (("ttyACM1", 0), ("ttyACM2", 2)), "AABB"),
+        replace(N6, place="1-4", serial="CCDD", product="Camera"),
+        Plugged(0x2341, 0x035B, "1-5", product="Portenta DFU"),
+        Plugged(0x1A86, 0x7523, "1-6", (("ttyUSB0", 0),), interfaces=1),
+    )
+    done = python(require_program("umockdev-run", "umockdev"), tmp_path, plugged, "-c", HEAD)
+    assert done.returncode == 0, done.stderr
+    targets, *notes = done.stdout.splitlines()
+    assert "porch (openmv-n6), shed (openmv-h7)" in targets
+    assert [note.partition(" is attached but not listed")[0] for note in notes] == [
+        "Camera at /dev/ttyACM0",
+        "Portenta DFU at USB 1-5",
+    ]
+
+
 def test_a_device_that_is_unplugged_while_it_is_read_is_not_there(tmp_path):
     """Nothing can be unplugged in the middle of a read on purpose: what a read finds then."""
     for name, contents in {

@@ -10,6 +10,7 @@ import pytest
 import serial
 
 from hil.virtual.board import VirtualBoard
+from hil.virtual.bus import VirtualPort, plug_in
 
 CHECKS = """
     from hil.check import check, must
@@ -116,3 +117,38 @@ def test_a_board_that_is_not_attached_is_the_benchs_fault(pytester: pytest.Pytes
     result = run(pytester, devices)
     result.assert_outcomes(errors=1, skipped=1)
     result.stdout.fnmatch_lines(["BenchError: porch: *000000000000*"])
+
+
+def test_a_board_that_stays_in_its_bootloader_is_the_boards_fault(
+    pytester: pytest.Pytester, tmp_path: Path
+) -> None:
+    """Known by the id behind its number there: the pair that OpenMV measured on a Portenta."""
+    loader = VirtualPort(
+        name="loader",
+        model="arduino-portenta-h7",
+        device="",
+        vid=0x2341,
+        pid=0x035B,
+        serial_number="0033001F3033510634323437",
+        product="",
+        supervisor_pid=os.getpid(),
+        address="127.1.2.3",
+        http_port=8080,
+    )
+    plug_in(tmp_path / "bus", loader)
+    devices = """
+        targets:
+          porch:
+            kind: board
+            model: arduino-portenta-h7
+            usb_serial: "346534563033"
+            provision: true
+    """
+    result = run(pytester, devices)
+    result.assert_outcomes(errors=1, skipped=1)
+    result.stdout.fnmatch_lines(
+        [
+            "BoardError: porch: the board is in its bootloader (2341:035b), and stays there",
+            "*'hil flash porch'*'hil recover porch'*",
+        ]
+    )
