@@ -108,7 +108,9 @@ def _connections(spec: TargetSpec, profile: Profile) -> int:
 
 
 def _hostname(identity: Identity) -> str:
-    return f"hil-{identity.unique_id.hex()[-6:]}"
+    from .boards.table import short_form
+
+    return f"hil-{short_form(identity.unique_id)}"
 
 
 def _url(spec: TargetSpec) -> Target:

@@ -7,7 +7,6 @@ listed as it is (in its bootloader, with old firmware, behind a UART bridge) is 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import re
@@ -17,7 +16,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .boards.table import Model, model, models, serial_number_of, unique_id_of_bootloader
+from .boards.table import (
+    Model,
+    model,
+    models,
+    serial_number_of,
+    short_form,
+    unique_id_of_bootloader,
+)
 from .errors import BenchError, ConfigError
 
 if TYPE_CHECKING:
@@ -158,12 +164,11 @@ def _identity(port: UsbPort, links: Mapping[str, str], *, twin: bool) -> str:
 
 
 def _tag(row: Model, port: UsbPort) -> str:
-    """Six digits that no other board has. Not the number's last ones: those are the lot of the
-    wafer on an STM32, and whatever was on the stack on an ESP32."""
+    """Six digits that no other board has."""
     number = (port.serial_number or port.location or port.device).lower()
-    if row.serial_rule == "hex-prefix":
+    if row.serial_rule == "hex-prefix":  # the rest is not the board's
         number = number[: 2 * row.unique_id_bytes]
-    return hashlib.sha256(number.encode()).hexdigest()[:6]
+    return short_form(number.encode())
 
 
 def _scalar(text: str) -> str:

@@ -6,6 +6,7 @@ code with tests. ``unique_id`` is in memory order, as MicroPython returns it.
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 from .model import Model
@@ -84,6 +85,15 @@ def unique_id_of_bootloader(model: Model, serial_number: str) -> bytes | None:
     if model.bootloader_serial_rule == "word-hex":
         return b"".join(number[at : at + 4][::-1] for at in range(0, len(number), 4))
     return None
+
+
+def short_form(identity: bytes) -> str:
+    """Six digits for a name, made from what tells this board from others (id or serial number).
+
+    A digest, because no part of an id will do: an STM32's ends in its wafer's lot (``Q307424`` of
+    the measured Portenta), an ESP32's begins with its maker.
+    """
+    return hashlib.sha256(identity).hexdigest()[:6]
 
 
 def _st_form(unique_id: bytes, *, masked: bool) -> str:

@@ -8,6 +8,7 @@ from .serials import (
     bootloader_serial_number_of,
     serial_number_matches,
     serial_number_of,
+    short_form,
     unique_id_of_bootloader,
 )
 
@@ -22,6 +23,7 @@ __all__ = [
     "models",
     "serial_number_matches",
     "serial_number_of",
+    "short_form",
     "unique_id_of_bootloader",
 ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import calendar
 import itertools
+import re
 import subprocess
 import sys
 
@@ -18,6 +19,7 @@ from hil.boards.table import (
     models,
     serial_number_matches,
     serial_number_of,
+    short_form,
     unique_id_of_bootloader,
 )
 
@@ -151,6 +153,13 @@ def test_a_device_may_say_anything_for_a_serial_number(row, text):
     unique_id = unique_id_of_bootloader(row, text)
     if unique_id is not None:
         assert bootloader_serial_number_of(row, unique_id) == text.strip().upper()
+
+
+def test_neighbours_on_a_wafer_get_different_names():
+    """Their ids differ in the place on the wafer, and end in its lot."""
+    neighbours = {bytes([x, 0, y, 0]) + PORTENTA_ID[4:] for x in range(6) for y in range(6)}
+    assert len({short_form(unique_id) for unique_id in neighbours}) == 36
+    assert all(re.fullmatch("[0-9a-f]{6}", short_form(one)) for one in neighbours)
 
 
 def test_the_last_digits_of_an_esp32_are_whatever_was_on_the_stack():
