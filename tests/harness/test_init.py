@@ -178,7 +178,7 @@ def test_a_bridge_s_entry_loads_once_its_comment_is_taken(hil, tmp_path):
     assert config.load(None, tmp_path, {}).targets["cam"].port == BRIDGE.by_path
 
 
-@pytest.mark.parametrize("serial", [None, "3465 34563033", "Kaméra"])
+@pytest.mark.parametrize("serial", [None, "3465 Kaméra"])
 def test_a_board_without_a_usable_number_is_listed_by_its_place(hil, tmp_path, serial):
     board = replace(BENCH[0], serial=serial)
     hil((board,), "init")
