@@ -108,8 +108,8 @@ def test_such_a_one_is_the_board_where_the_board_was_plugged_in():
 
 @pytest.mark.parametrize("usb", ["usb", "usbv2"])
 def test_a_port_by_path_says_where_it_is_plugged_in(usb):
-    here, there = (seen(0x37C5, 0x96E3, None, location=where) for where in ("1-2.1", "1-2.10"))
-    by_path = f"/dev/serial/by-path/pci-0000:00:14.0-{usb}-0:2.10:1.0"
+    here, there = (seen(0x37C5, 0x96E3, None, location=where) for where in ("1-2.10", "1-2.1"))
+    by_path = f"/dev/serial/by-path/pci-0000:00:14.0-{usb}-0:2.1:1.0"
     found = loader_of(spec("openmv-ae3", port=by_path), [here, there])
     assert (found.port, found.certain) == (there, True)
 

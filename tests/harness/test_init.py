@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from mocked_usb import Plugged, python
 from ruamel.yaml import YAML
@@ -247,6 +247,8 @@ _ids = [
 ]
 
 
+# What YAML would take for something else than text.
+@example([((0x37C5, 0x1206), text, text) for text in ("null", "NULL", "~", "1:", "0o7", "- a")])
 @settings(max_examples=40)
 @given(
     st.lists(

@@ -16,7 +16,9 @@ from hil.boards.table import model
 from hil.deadline import Deadline
 from hil.discovery import mdns
 from hil.discovery.mdns import Resolved
+from hil.discovery.usb import UsbPort
 from hil.link.board import BoardLink
+from hil.sighting import sight
 from hil.virtual.board import VirtualBoard
 from hil.virtual.bus import VirtualPort
 
@@ -124,6 +126,34 @@ def test_a_bootloader_that_is_one_board_s_is_no_other_s(plug_in, listed):
         "gate": "absent; may be in its bootloader (37c5:96e3)",
         None: "unlisted; in its bootloader",
     }
+
+
+def test_a_bootloader_in_one_board_s_place_is_no_other_s():
+    """Of two AE3, one listed by its place: the loader there is that one, so it is not the other."""
+    loader = UsbPort(
+        device="",
+        vid=0x37C5,
+        pid=0x96E3,
+        serial_number=None,
+        product=None,
+        location="1-2",
+        model_key="openmv-ae3",
+        mode="bootloader",
+    )
+    by_path = "/dev/serial/by-path/pci-0000:00:14.0-usb-0:2:1.0"
+    ae3 = config.TargetSpec(name="", where="", kind="board", model="openmv-ae3")
+    gate = replace(ae3, name="gate", usb_serial="0011223344556677")
+    garden = replace(ae3, name="garden", port=by_path)
+    seen = sight([gate, garden], [loader], {})
+    assert [one.presence for one in seen] == ["absent", "in its bootloader (USB 1-2, 37c5:96e3)"]
+
+
+def test_a_board_that_runs_is_not_in_a_bootloader_at_the_same_time(plug_in, listed):
+    """ST's short form is a digest of the id: two boards may share it."""
+    plug_in(0x1206, N6_NUMBER)
+    plug_in(0x9206, N6_LOADER_NUMBER)
+    rows = listed(porch={"usb_serial": N6_NUMBER})
+    assert states(rows) == {"porch": "attached", None: "unlisted; in its bootloader"}
 
 
 def test_two_boards_with_one_serial_number(plug_in, listed):
