@@ -248,7 +248,7 @@ _ids = [
 
 
 # What YAML would take for something else than text.
-@example([((0x37C5, 0x1206), text, text) for text in ("null", "NULL", "~", "1:", "0o7", "- a")])
+@example([((0x37C5, 0x1206), text, text) for text in ("Null", "~", "1:", "0o7", "- a")])
 @settings(max_examples=40)
 @given(
     st.lists(
