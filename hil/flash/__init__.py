@@ -1,0 +1,1 @@
+"""Flashing: what a board's firmware is replaced with, how, and the proof that it is there."""

@@ -1,0 +1,210 @@
+"""What flashing is made of: images, the job, the steps, the ways it fails, and what a method is.
+
+A method is a module with the functions of :class:`FlashMethod`: it brings images onto a board that
+the flow (:mod:`hil.flash.flow`) has approved, and the flow proves that the board runs them. So a
+method does not decide whether flashing is allowed.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol, cast
+
+from ..errors import BenchError, BoardError
+
+if TYPE_CHECKING:
+    from ..boards.model import Model
+    from ..deadline import Deadline
+    from ..link.board import BoardLink
+    from ..virtual.board import VirtualBoard
+
+Progress = Callable[[str, int, int], None]
+"""``progress(partition, done, total)``, bytes: called while a download goes on."""
+
+_METHODS = {
+    "openmv-dfu": "hil.flash.openmv_dfu",
+    "arduino-dfu": "hil.flash.arduino_dfu",
+}
+# The last lines of a tool hold its reason; more than this nobody reads in an error message.
+_LAST_LINES = 6
+
+
+@dataclass(frozen=True)
+class Image:
+    """What one partition is to hold.
+
+    :ivar partition: as the board table calls it: ``FIRMWARE``
+    :ivar content: read once: what is hashed is what is written
+    :ivar path: where it came from, for messages
+    """
+
+    partition: str
+    content: bytes = field(repr=False)
+    path: str = ""
+
+    @cached_property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.content).hexdigest()
+
+
+@dataclass(frozen=True)
+class Job:
+    """One board to be flashed.
+
+    :ivar target: its name in devices.yaml, for messages
+    :ivar method: a name of the registry: ``openmv-dfu``
+    :ivar images: in the order in which they are written
+    :ivar link: to the board while MicroPython runs; a method closes it where a tool needs the port
+    :ivar provision: the owner's consent to write on the board
+    :ivar usb_serial: the USB serial number that devices.yaml lists for it
+    :ivar unique_id: ``machine.unique_id()``, once the flow has asked the board
+    :ivar location: where it is plugged in, as ``dfu-util -p`` takes it: ``1-2.3``; None: unknown
+    :ivar in_bootloader: it waits in its bootloader already: there is nothing to enter
+    :ivar command: what the method ``command`` runs
+    :ivar virtual: the board of the embedded bench behind it, for the method ``virtual``
+    """
+
+    target: str
+    model: Model
+    method: str
+    images: tuple[Image, ...]
+    link: BoardLink
+    provision: bool = False
+    usb_serial: str | None = None
+    unique_id: bytes | None = None
+    location: str | None = None
+    in_bootloader: bool = False
+    command: str | None = None
+    virtual: VirtualBoard | None = None
+
+
+class Step(enum.Enum):
+    """Where flashing is, and where it fails."""
+
+    CHECK = "check"
+    ENTER = "enter the bootloader"
+    FIND = "find the bootloader"
+    DOWNLOAD = "download"
+    VERIFY = "verify"
+    RETURN = "return to MicroPython"
+
+
+class Reason(enum.Enum):
+    """Why a board is not flashed."""
+
+    NO_CONSENT = "no consent"
+    NO_METHOD = "no method"
+    NO_PROGRAM = "no program"
+    UNKNOWN_PARTITION = "unknown partition"
+    NEVER_WRITTEN = "never written"
+    EMPTY = "empty"
+    TOO_LARGE = "too large"
+    OTHER_MODEL = "image for another model"
+    INCOMPLETE = "incomplete"
+    OTHER_BOARD = "another board"
+    OTHER_LAYOUT = "another layout"
+    AMBIGUOUS = "ambiguous"
+    NOT_PERMITTED = "not permitted"
+
+
+@dataclass(frozen=True)
+class Unsupported:
+    """A method's answer to a job that it cannot do.
+
+    :ivar why: one sentence without its full stop
+    :ivar hint: the next step
+    """
+
+    reason: Reason
+    why: str
+    hint: str
+
+
+class RefusedError(BenchError):
+    """The board is not flashed; nothing has been written on it.
+
+    :ivar reason: the kind of it, for programs
+    :ivar step: :attr:`Step.CHECK`, before the board was touched, or how far it came
+    """
+
+    def __init__(
+        self, reason: Reason, why: str, *, target: str, hint: str, step: Step = Step.CHECK
+    ) -> None:
+        told = "" if step is Step.CHECK else f" ({step.value})"
+        super().__init__(f"not flashed{told}: {why}", target=target, hint=hint)
+        self.reason = reason
+        self.step = step
+
+
+class FlashError(BoardError):
+    """Flashing failed on the board; what it runs now is not known.
+
+    :ivar step: where
+    :ivar said: the last lines of what the tool printed; empty where no tool was at work
+    """
+
+    def __init__(
+        self, step: Step, what: str, *, target: str, hint: str, said: str = "", tool: str = ""
+    ) -> None:
+        self.step = step
+        self.said = last_lines(said)
+        quoted = f"; {tool or 'the tool'} said:\n    " + self.said.replace("\n", "\n    ")
+        super().__init__(
+            f"flashing failed at '{step.value}': {what}{quoted if self.said else ''}",
+            target=target,
+            hint=hint,
+        )
+
+
+class FlashMethod(Protocol):
+    """What a method's module offers. None of it writes anything but the job's images."""
+
+    def supports(self, job: Job) -> Unsupported | None:
+        """None, or why this job cannot be done here: no program, not this model. Touches nothing.
+
+        ``job.unique_id`` may still be None.
+        """
+
+    def is_waiting(self, job: Job, deadline: Deadline) -> bool:
+        """Whether this very board waits in its bootloader. False also where nothing tells."""
+
+    def flash(self, job: Job, progress: Progress, deadline: Deadline) -> None:
+        """Enter the bootloader (unless ``job.in_bootloader``), write all images, verify what can be
+        verified there, and tell the board to start MicroPython, without waiting for it.
+
+        :raises RefusedError: nothing was written: e.g. another layout than the table's
+        :raises FlashError: the board failed, at which step, and what the tool said
+        :raises BenchError: the bench did, e.g. the port is held
+        """
+
+
+def method(name: str) -> FlashMethod:
+    """The method of this name; its module is imported now.
+
+    :raises KeyError: there is none
+    """
+    return cast(FlashMethod, import_module(_METHODS[name]))
+
+
+def methods() -> tuple[str, ...]:
+    """The names of all methods."""
+    return tuple(_METHODS)
+
+
+def quiet(partition: str, done: int, total: int) -> None:
+    """A :data:`Progress` that shows nothing."""
+
+
+def last_lines(said: str) -> str:
+    """The last lines of what a tool printed, without blank ones and without control characters.
+
+    A progress bar redraws its line by carriage returns: only its last state counts.
+    """
+    lines = (line.rstrip().rpartition("\r")[2] for line in said.split("\n"))
+    clean = ("".join(c if c.isprintable() else " " for c in line).strip() for line in lines)
+    return "\n".join([line for line in clean if line][-_LAST_LINES:])
