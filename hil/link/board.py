@@ -260,14 +260,35 @@ class BoardLink:
         :raises BoardError: no raw REPL to reset from, or the port did not come back
         """
         with self._lock:
+            if self.send_away(by, deadline):
+                self._reopen(deadline)
+
+    def send_away(self, by: str, deadline: Deadline) -> bool:
+        """Run what takes the board off the bus, and close its port where it goes with it.
+
+        :param by: the code that ends in a reset or in the bootloader
+        :returns: whether the port has vanished; one behind a UART bridge never does
+        :raises BoardError: no raw REPL to run it in
+        """
+        with self._lock:
             repl = self._enter(deadline)
             self.expect_reset()
             with contextlib.suppress(PortGoneError):
                 repl.start(by, deadline)
             gone = repl.port.wait_gone(deadline.sooner(_GONE_S))
             if gone:
-                repl.port.close()
-                self._repl = None
+                self.close()
+            return gone
+
+    def come_back(self, deadline: Deadline) -> None:
+        """Wait for the port of a board that resets or leaves its bootloader, and open it.
+
+        :raises BoardError: it did not come back
+        """
+        with self._lock:
+            self.expect_reset()
+            if self._repl is None or not self._repl.port.alive:
+                self.close()
                 self._reopen(deadline)
 
     def soft_reset(self, deadline: Deadline) -> None:
