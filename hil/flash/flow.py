@@ -1,0 +1,281 @@
+"""Flashing from end to end, the same for every method.
+
+examine  is it allowed, which board is it, does it have the images already
+flash    the method: into the bootloader, download, out of it
+         back in MicroPython: the same board, running what the images hold
+
+Content decides, never a file's name: a board has the images if the bench has written these very
+bytes on it and the board still says of itself what it said right after. Leaves the board at its
+prompt, interrupted: whoever called starts its application, by a reset.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..boards.table import serial_number_matches
+from ..deadline import Deadline
+from ..errors import BenchError, BoardError, HilError
+from ..link.board import identify
+from . import record as records
+from .approval import approve
+from .image import is_firmware, runs, versions_in
+from .method import (
+    FlashError,
+    FlashMethod,
+    Job,
+    Progress,
+    Reason,
+    RefusedError,
+    Step,
+    method,
+    quiet,
+)
+from .record import Record, Reported
+
+# Entering by two ways, a bootloader that rests, and the REPL before and after.
+_FIXED_S = 90.0
+# The slowest of all: a UART at 460800 baud carries 46 kB/s, and erasing takes as long as writing.
+_BYTES_PER_S = 20_000
+_ASK_S = 15.0
+# A board in the window after a reset, or one that cycles, shows its bootloader within this time.
+_WAITING_S = 4.0
+_RESTART_S = 15.0
+
+
+@dataclass(frozen=True)
+class Examined:
+    """:ivar job: with the board's unique id, and whether it waits in its bootloader
+    :ivar reported: what it runs now; None: it is in its bootloader
+    :ivar has_it: it has all images already
+    """
+
+    job: Job
+    reported: Reported | None
+    has_it: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """:ivar written: the partitions that were written; none: the board had it all already
+    :ivar reported: what it runs
+    :ivar took_s: seconds, all in all
+    :ivar notes: what was not proven, and why
+    """
+
+    written: tuple[str, ...]
+    reported: Reported
+    took_s: float
+    notes: tuple[str, ...] = ()
+
+
+def budget_s(job: Job) -> float:
+    """Seconds that flashing may take at most, with every method."""
+    size = sum(len(image.content) for image in job.images)
+    return _FIXED_S + size / _BYTES_PER_S + job.model.back_from_bootloader_s
+
+
+def examine(job: Job, state: Path, deadline: Deadline) -> Examined:
+    """Whether the job may be done, and whether there is anything to do. Writes nothing; where the
+    board is refused after it was asked, its application is started again.
+
+    :param state: the folder for what outlives a run
+    :raises RefusedError: it may not be flashed
+    :raises BenchError: it is not attached, or held
+    :raises BoardError: it does not answer
+    """
+    approve(job)
+    how = _method(job)
+    if unsupported := how.supports(job):
+        raise RefusedError(
+            unsupported.reason, unsupported.why, target=job.target, hint=unsupported.hint
+        )
+    asking = deadline.sooner(_ASK_S)
+    try:
+        with job.link.repl(asking) as repl:
+            unique_id = identify(repl, asking).unique_id
+            reported = records.report(repl, asking)
+    except BenchError as not_there:
+        return Examined(_waiting(job, how, state, not_there, deadline), None, has_it=False)
+    try:
+        _is_the_listed_one(job, unique_id)
+    except RefusedError:
+        with contextlib.suppress(HilError):
+            job.link.hard_reset(deadline.sooner(_RESTART_S))
+        raise
+    had = records.load(state, unique_id)
+    has_it = had is not None and had.reported == reported and _holds(had, job)
+    return Examined(replace(job, unique_id=unique_id), reported, has_it)
+
+
+def flash(
+    job: Job,
+    state: Path,
+    progress: Progress = quiet,
+    deadline: Deadline | None = None,
+    *,
+    force: bool = False,
+) -> Outcome:
+    """Have the board run these images: flashed, if it has them not, and proven.
+
+    :param state: the folder for what outlives a run
+    :param deadline: by default :func:`budget_s` from now
+    :param force: flash it also where it has the images; overrides no refusal
+    :raises RefusedError: it may not be flashed; nothing was written
+    :raises FlashError: it failed: at which step, what the tool said, how to recover
+    :raises BenchError: it is not attached, or held
+    :raises BoardError: it does not answer
+    """
+    started = time.monotonic()
+    deadline = deadline or Deadline.after(budget_s(job))
+    examined = examine(job, state, deadline)
+    job = examined.job
+    if examined.has_it and examined.reported and not force:
+        return Outcome((), examined.reported, time.monotonic() - started)
+    assert job.unique_id is not None, "examine() gives it"
+    had = records.load(state, job.unique_id) or Record(job.unique_id)
+    kept = dict(had.partitions)
+    for image in job.images:
+        kept.pop(image.partition, None)
+    # Before the first byte: after a kill nobody may believe that it has what it has not.
+    records.save(state, Record(job.unique_id, job.usb_serial or had.usb_serial, kept))
+    try:
+        _method(job).flash(job, progress, deadline)
+    except RefusedError:
+        records.save(state, had)  # nothing was written
+        raise
+    reported = _returned(job, deadline)
+    notes = _verified(job, reported)
+    written = {image.partition: image.sha256 for image in job.images}
+    records.save(
+        state,
+        Record(job.unique_id, job.usb_serial or had.usb_serial, kept | written, reported),
+    )
+    return Outcome(tuple(written), reported, time.monotonic() - started, notes)
+
+
+def _method(job: Job) -> FlashMethod:
+    try:
+        return method(job.method)
+    except KeyError:
+        raise RefusedError(
+            Reason.NO_METHOD,
+            f"there is no flashing method {job.method!a}",
+            target=job.target,
+            hint="leave 'method' out: the board table knows the model's own",
+        ) from None
+
+
+def _holds(had: Record, job: Job) -> bool:
+    return all(had.partitions.get(image.partition) == image.sha256 for image in job.images)
+
+
+def _is_the_listed_one(job: Job, unique_id: bytes) -> None:
+    """:raises RefusedError: another board answers than the one that devices.yaml lists"""
+    try:
+        same = not job.usb_serial or serial_number_matches(job.model, unique_id, job.usb_serial)
+    except ValueError as error:  # the id's length: it is another model
+        raise RefusedError(
+            Reason.OTHER_BOARD,
+            f"the board is no {job.model.title}: {error}",
+            target=job.target,
+            hint="is 'model' right in devices.yaml?",
+        ) from None
+    if not same:
+        raise RefusedError(
+            Reason.OTHER_BOARD,
+            f"the board at {job.link.device} has the unique id {unique_id.hex()}, to which the"
+            f" listed USB serial number {job.usb_serial} does not belong",
+            target=job.target,
+            hint="is another board of the same model in its place? 'hil list' shows which",
+        )
+
+
+def _waiting(
+    job: Job, how: FlashMethod, state: Path, not_there: BenchError, deadline: Deadline
+) -> Job:
+    """The job of a board that is in its bootloader already, as after a flashing that failed.
+
+    :raises BenchError: it is not there either, or nobody knows which one it would be
+    """
+    known = replace(job, unique_id=_known_id(job, state), in_bootloader=True)
+    if known.unique_id and how.is_waiting(known, deadline.sooner(_WAITING_S)):
+        return known
+    raise not_there
+
+
+def _known_id(job: Job, state: Path) -> bytes | None:
+    """The unique id of the board with the listed USB serial number, without asking it."""
+    if job.unique_id:
+        return job.unique_id
+    if job.virtual:
+        return job.virtual.unique_id
+    if not job.usb_serial:
+        return None
+    if had := records.load_by_serial(state, job.usb_serial):
+        return had.unique_id
+    if job.model.serial_rule in ("hex", "hex-or-st"):
+        with contextlib.suppress(ValueError):
+            unique_id = bytes.fromhex(job.usb_serial)
+            if len(unique_id) == job.model.unique_id_bytes:
+                return unique_id
+    return None
+
+
+def _returned(job: Job, deadline: Deadline) -> Reported:
+    """What the board says when it is back in MicroPython.
+
+    :raises FlashError: it does not come back, or another one does
+    """
+    row = job.model
+    within = deadline.sooner(row.back_from_bootloader_s + row.bootloader_on_reset_s)
+    try:
+        job.link.come_back(within)
+        # Its firmware may make its file system first, and is interrupted while it boots.
+        asking = deadline.sooner(_ASK_S)
+        with job.link.repl(asking) as repl:
+            unique_id = identify(repl, asking).unique_id
+            reported = records.report(repl, asking)
+    except (BenchError, BoardError) as error:
+        raise FlashError(
+            Step.RETURN,
+            f"all was written, and {error.message}",
+            target=job.target,
+            hint="reset it by its button; if MicroPython does not start, the image may not be made"
+            f" for this board: bring it into its bootloader by hand and flash a good one with"
+            f" 'hil flash {job.target} --image FILE'",
+        ) from error
+    if unique_id != job.unique_id:
+        raise FlashError(
+            Step.VERIFY,
+            f"the board that came back has the unique id {unique_id.hex()}, it was"
+            f" {job.unique_id.hex() if job.unique_id else 'unknown'}",
+            target=job.target,
+            hint="is another board in its place?",
+        )
+    return reported
+
+
+def _verified(job: Job, reported: Reported) -> tuple[str, ...]:
+    """Whether the version that the board tells is an image's; a note where nothing tells.
+
+    :raises FlashError: it runs another one
+    """
+    firmware = b"\0".join(image.content for image in job.images if is_firmware(image))
+    if not firmware:
+        return ()
+    proven = runs(firmware, reported.version, reported.build)
+    if proven is None:
+        return ("image and board tell no version in common: that it runs the image is not proven",)
+    if not proven:
+        raise FlashError(
+            Step.VERIFY,
+            f"the board runs {reported.version} ({reported.build}), and the image is"
+            f" {', '.join(sorted(versions_in(firmware))[:4])}",
+            target=job.target,
+            hint="the bootloader has not taken the image: repeat it; is it the right partition?",
+        )
+    return ()

@@ -1,0 +1,55 @@
+"""What a firmware image tells of itself: which model it was built for, and which version it is.
+
+Both are strings that MicroPython compiles in. The build target is ``sys.implementation._build``
+(since 1.25) and, on OpenMV's boards, the beginning of ``os.uname().machine``. The version is there
+twice: the banner that ``sys.version`` ends in, ``OpenMV v5.0.0; MicroPython v1.28.0`` (openmv/openmv
+``MICROPY_BANNER_NAME_AND_VERSION``), and ``os.uname().version``, ``v1.28.0 on 2026-04-06``. A
+compressed or encrypted image tells neither, and then nothing is concluded from it.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ..boards.table import models
+from .method import Image
+
+_BANNER = re.compile(rb"(?:OpenMV [\w.+-]+; )?MicroPython v\d+\.\d+\.\d+[\w.+-]*")
+_BUILD = re.compile(rb"v\d+\.\d+\.\d+[\w.+-]* on \d{4}-\d\d-\d\d")
+# A shorter text stands in any image by chance.
+_LEAST = 8
+
+
+def is_firmware(image: Image) -> bool:
+    """Whether the board runs it: a ROMFS holds files, and any text may stand in those."""
+    return not image.partition.startswith("ROMFS")
+
+
+def targets_in(content: bytes) -> frozenset[str]:
+    """The build targets of the board table that stand in an image as whole words: ``OPENMV4`` is
+    not in ``OPENMV4P``."""
+    names = "|".join(sorted((row.target for row in models()), key=len, reverse=True))
+    word = re.compile(rf"(?<![A-Za-z0-9_])(?:{names})(?![A-Za-z0-9_])".encode())
+    return frozenset(found.decode() for found in word.findall(content))
+
+
+def runs(content: bytes, sys_version: str, build: str) -> bool | None:
+    """Whether a board that reports these runs this image; None: nothing tells.
+
+    :param sys_version: ``sys.version``
+    :param build: ``os.uname().version``
+    """
+    told = _BANNER.search(sys_version.encode())
+    if told and _BANNER.search(content) and told[0] not in _BANNER.findall(content):
+        return False
+    if _BUILD.fullmatch(build.encode()) and _BUILD.search(content):
+        return build.encode() in content
+    if len(build) >= _LEAST and build.encode() in content:
+        return True
+    return True if told and told[0] in content else None
+
+
+def versions_in(content: bytes) -> frozenset[str]:
+    """The versions that stand in an image, for messages."""
+    found = {*_BANNER.findall(content), *_BUILD.findall(content)}
+    return frozenset(one.decode() for one in found)

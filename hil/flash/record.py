@@ -1,0 +1,138 @@
+"""What a board was flashed with: written down on the bench, believed only while the board agrees.
+
+An image cannot be read back from every board, so its hash is kept here, together with what the
+board said of itself right after. Whoever flashes a board by other means changes what it says.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BenchError, BoardError
+
+if TYPE_CHECKING:
+    from ..deadline import Deadline
+    from ..link.repl import Repl
+
+_REPORT = """\
+import sys as _s, os as _o
+_u=_o.uname() if hasattr(_o,'uname') else None
+_i=_s.implementation
+_k=getattr(_i,'_machine','') or (_u.machine if _u else '')
+print(repr((_k,_s.version,_u.version if _u else '',getattr(_i,'_build',''),getattr(_i,'_mpy',0))))
+"""
+
+
+@dataclass(frozen=True)
+class Reported:
+    """What a board says of the firmware that it runs.
+
+    :ivar machine: ``OPENMV_N6 with STM32N657X0``
+    :ivar version: ``sys.version``: ``3.4.0; OpenMV v5.0.0; MicroPython v1.28.0``
+    :ivar build: ``os.uname().version``, with the build's date
+    :ivar target: ``sys.implementation._build``, since MicroPython 1.25
+    :ivar mpy: ``sys.implementation._mpy``
+    """
+
+    machine: str
+    version: str
+    build: str = ""
+    target: str = ""
+    mpy: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.machine}, {self.version.partition('; ')[2] or self.version}"
+
+
+@dataclass(frozen=True)
+class Record:
+    """:ivar unique_id: ``machine.unique_id()``, which is the record's key
+    :ivar usb_serial: its USB serial number in run mode
+    :ivar partitions: SHA-256 in hex by partition: what the bench has written
+    :ivar reported: what the board said right after; None: since then a flashing has failed
+    """
+
+    unique_id: bytes
+    usb_serial: str | None = None
+    partitions: Mapping[str, str] = field(default_factory=dict)
+    reported: Reported | None = None
+
+
+def report(repl: Repl, deadline: Deadline) -> Reported:
+    """Ask the board.
+
+    :raises BoardError: it does not answer, or something else
+    """
+    told = repl.exec(_REPORT, deadline).decode(errors="replace").strip()
+    try:
+        machine, version, build, target, mpy = ast.literal_eval(told)
+        return Reported(str(machine), str(version), str(build), str(target), int(mpy))
+    except (ValueError, SyntaxError, TypeError):
+        raise BoardError(
+            f"the board answered {told[:200]!r} instead of its version", target=repl.port.target
+        ) from None
+
+
+def load(state: Path, unique_id: bytes) -> Record | None:
+    """The record of this board; None where there is none that can be read.
+
+    :param state: the folder for what outlives a run
+    """
+    return _read(_file(state, unique_id))
+
+
+def load_by_serial(state: Path, usb_serial: str) -> Record | None:
+    """The same by the USB serial number, which a board in its bootloader does not show."""
+    for record in _all(state):
+        if record.usb_serial and record.usb_serial.lower() == usb_serial.lower():
+            return record
+    return None
+
+
+def save(state: Path, record: Record) -> None:
+    """Write the record down, whole or not at all.
+
+    :raises BenchError: the folder cannot be written
+    """
+    file = _file(state, record.unique_id)
+    whole = {**asdict(record), "unique_id": record.unique_id.hex()}
+    fresh = file.with_suffix(f".{os.getpid()}.new")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        fresh.write_text(json.dumps(whole, indent=2))
+        fresh.replace(file)
+    except OSError as error:
+        raise BenchError(
+            f"what was flashed cannot be written down in {file.parent}: {error.strerror}",
+            hint="is the disk full? may this user write there?",
+        ) from error
+
+
+def _file(state: Path, unique_id: bytes) -> Path:
+    return state / "flash" / f"{unique_id.hex()}.json"
+
+
+def _all(state: Path) -> Iterator[Record]:
+    for file in sorted((state / "flash").glob("*.json")):
+        if record := _read(file):
+            yield record
+
+
+def _read(file: Path) -> Record | None:
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+        found: dict[str, Any] = json.loads(file.read_bytes())
+        reported = found["reported"]
+        return Record(
+            unique_id=bytes.fromhex(found["unique_id"]),
+            usb_serial=found["usb_serial"],
+            partitions={str(name): str(sha) for name, sha in found["partitions"].items()},
+            reported=Reported(**reported) if reported else None,
+        )
+    return None
