@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 from .boards.table import model, models
 from .document import Document, Place, Value, did_you_mean
 from .errors import ConfigError
+from .flash_entry import FlashSpec, flash_entry
 from .secrets import SecretStr
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class TargetSpec:
     :ivar profile: name of a packaged profile, or the absolute path of a file
     :ivar firmware: ``camera`` (the reference application) or the absolute path of a folder
     :ivar provision: the owner's consent to write on the board: files, settings, secret, clock
+    :ivar flash: which firmware images it is to run; None: whatever it runs
     :ivar user: user to log in as; None: the profile's
     :ivar boot_timeout_s: seconds from a reset to the first answer; None: the profile's
     :ivar trusted_network: credentials may cross this network in the clear
@@ -98,6 +100,7 @@ class TargetSpec:
     profile: str = "camera"
     firmware: str = "camera"
     provision: bool = False
+    flash: FlashSpec | None = None
     user: str | None = None
     password: EnvReference | None = None
     wifi: Wifi | None = None
@@ -196,6 +199,7 @@ _KINDS: Mapping[str, tuple[Kind, ...]] = {
     "url": ("url",),
     "firmware": ("virtual", "board"),
     "provision": ("virtual", "board"),
+    "flash": ("virtual", "board"),
     "wifi": ("board",),
 }
 
@@ -250,7 +254,16 @@ def _target(document: Document, name: str, entry: Value) -> TargetSpec | None:
     fields = {key: value for key, value in entry.items() if _has_value(document, place, key, value)}
     _kind_fits(document, place, entry)
     _references(document, place, fields)
-    for check in (_model, _addresses, _hostname, _url, _profile, _firmware, _boot_timeout):
+    for check in (
+        _model,
+        _addresses,
+        _hostname,
+        _url,
+        _profile,
+        _firmware,
+        flash_entry,
+        _boot_timeout,
+    ):
         check(document, place, fields)
     spec = _validated(document, place, fields)
     return spec if len(document.mistakes) == before else None

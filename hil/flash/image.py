@@ -2,9 +2,9 @@
 
 Both are strings that MicroPython compiles in. The build target is ``sys.implementation._build``
 (since 1.25) and, on OpenMV's boards, the beginning of ``os.uname().machine``. The version is there
-twice: the banner that ``sys.version`` ends in, ``OpenMV v5.0.0; MicroPython v1.28.0`` (openmv/openmv
-``MICROPY_BANNER_NAME_AND_VERSION``), and ``os.uname().version``, ``v1.28.0 on 2026-04-06``. A
-compressed or encrypted image tells neither, and then nothing is concluded from it.
+twice: the banner that ``sys.version`` ends in, ``OpenMV v5.0.0; MicroPython v1.28.0``
+(openmv/openmv ``MICROPY_BANNER_NAME_AND_VERSION``), and ``os.uname().version``, ``v1.28.0 on
+2026-04-06``. A compressed or encrypted image tells neither, and then nothing is concluded from it.
 """
 
 from __future__ import annotations
