@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .clock.ntp import NtpServer
     from .config import Secrets, TargetSpec
     from .discovery.mdns import Resolved
+    from .flash_entry import FlashSpec
     from .link.board import BoardLink, Identity
     from .link.repl import Repl
     from .power import PowerControl
@@ -60,6 +61,13 @@ def bring_up(spec: TargetSpec, state: Path) -> Target:
             error.target = error.target or spec.name
             raise
         return replace(target, close=stack.pop_all().close)
+
+
+def lock_key(spec: TargetSpec, state: Path) -> str:
+    """What a target is locked by (:mod:`hil.lock`)."""
+    if spec.kind == "virtual":
+        return f"{spec.name}@{(state / 'boards' / spec.name).resolve()}"
+    return spec.usb_serial or spec.port or spec.name
 
 
 def _profile(spec: TargetSpec) -> Profile:
@@ -188,10 +196,16 @@ class _Bringing:
         from .lock import hold
 
         spec, deadline = self.spec, Deadline.after(BRING_UP_BUDGET_S)
+        flashed: tuple[str, ...] = ()
         given = spec.secrets(os.environ)
         password = given.password or self._made_up_password()
-        self.stack.enter_context(hold(self._lock_key(), f"checks on {spec.name}", deadline))
+        self.stack.enter_context(
+            hold(lock_key(spec, self.state), f"checks on {spec.name}", deadline)
+        )
         virtual = self._power_virtual() if spec.kind == "virtual" else None
+        if spec.flash:
+            flashed = self._flash(spec.flash, virtual)
+            deadline = Deadline.after(BRING_UP_BUDGET_S)  # flashing has a budget of its own
         link = self.stack.enter_context(
             BoardLink(
                 spec.name,
@@ -225,15 +239,10 @@ class _Bringing:
             target,
             unique_id=identity.unique_id,
             controls=self._controls(target, link, virtual),
-            notes=(*notes, *more_notes),
+            notes=(*flashed, *notes, *more_notes),
         )
 
     # --- finding it ---
-
-    def _lock_key(self) -> str:
-        if self.spec.kind == "virtual":
-            return f"{self.spec.name}@{self._folder()}"
-        return self.spec.usb_serial or self.spec.port or self.spec.name
 
     def _folder(self) -> Path:
         return (self.state / "boards" / self.spec.name).resolve()
@@ -266,6 +275,13 @@ class _Bringing:
         return Locator(self.spec)
 
     # --- what the board runs ---
+
+    def _flash(self, wanted: FlashSpec, virtual: VirtualBoard | None) -> tuple[str, ...]:
+        """The firmware; a note for the report where the board had it not."""
+        from . import flashing
+
+        outcome = flashing.flash(self.spec, wanted, self.state, virtual=virtual)
+        return (flashing.told(outcome),) if outcome.written else ()
 
     def _provision(
         self,

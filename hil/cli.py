@@ -236,6 +236,33 @@ def _as_dict(entry: Entry) -> dict[str, Any]:
     }
 
 
+@main.command("flash")
+@click.argument("name", metavar="TARGET")
+@_devices
+@click.option(
+    "--image",
+    "images",
+    multiple=True,
+    metavar="[PARTITION=]FILE",
+    help="Instead of what devices.yaml lists under 'flash'; for several partitions several times.",
+)
+@click.option("--force", is_flag=True, help="Flash it also where the board has it already.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done; write nothing.")
+def flash_(
+    name: str, devices: Path | None, images: tuple[str, ...], force: bool, dry_run: bool
+) -> None:
+    """Have a listed board run a firmware image: flashed where it has it not, and verified.
+
+    Only a target with 'provision: true' is flashed, and nothing overrides a refusal.
+    """
+    from . import config
+    from .flash_command import flash_target
+
+    (spec,) = config.select(_inventory(devices), [name])
+    state = Path.cwd() / ".hil"
+    click.echo(f"{name}: {flash_target(spec, images, state, force=force, dry_run=dry_run)}")
+
+
 @main.command(
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
     add_help_option=False,

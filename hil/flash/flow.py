@@ -5,8 +5,8 @@ flash    the method: into the bootloader, download, out of it
          back in MicroPython: the same board, running what the images hold
 
 Content decides, never a file's name: a board has the images if the bench has written these very
-bytes on it and the board still says of itself what it said right after. Leaves the board at its
-prompt, interrupted: whoever called starts its application, by a reset.
+bytes on it and the board still says of itself what it said right after. A board that was flashed is
+left at its prompt: whoever called starts its application, by a reset.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ..boards.table import serial_number_matches
 from ..deadline import Deadline
-from ..errors import BenchError, BoardError, HilError
+from ..errors import BenchError, BoardError
 from ..link.board import identify
 from . import record as records
 from .approval import approve
@@ -43,7 +43,6 @@ _BYTES_PER_S = 20_000
 _ASK_S = 15.0
 # A board in the window after a reset, or one that cycles, shows its bootloader within this time.
 _WAITING_S = 4.0
-_RESTART_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -79,8 +78,8 @@ def budget_s(job: Job) -> float:
 
 
 def examine(job: Job, state: Path, deadline: Deadline) -> Examined:
-    """Whether the job may be done, and whether there is anything to do. Writes nothing; where the
-    board is refused after it was asked, its application is started again.
+    """Whether the job may be done, and whether there is anything to do. Writes nothing, and pauses
+    the board's application for the moment in which it is asked.
 
     :param state: the folder for what outlives a run
     :raises RefusedError: it may not be flashed
@@ -95,17 +94,13 @@ def examine(job: Job, state: Path, deadline: Deadline) -> Examined:
         )
     asking = deadline.sooner(_ASK_S)
     try:
-        with job.link.repl(asking) as repl:
+        # The application is only paused: it may be that there is nothing to do.
+        with job.link.paused(asking, lambda _: True) as repl:
             unique_id = identify(repl, asking).unique_id
             reported = records.report(repl, asking)
     except BenchError as not_there:
         return Examined(_waiting(job, how, state, not_there, deadline), None, has_it=False)
-    try:
-        _is_the_listed_one(job, unique_id)
-    except RefusedError:
-        with contextlib.suppress(HilError):
-            job.link.hard_reset(deadline.sooner(_RESTART_S))
-        raise
+    _is_the_listed_one(job, unique_id)
     had = records.load(state, unique_id)
     has_it = had is not None and had.reported == reported and _holds(had, job)
     return Examined(replace(job, unique_id=unique_id), reported, has_it)

@@ -80,7 +80,7 @@ class BoardLink:
     """The serial link to a board. The port opens at the first use, or by :meth:`open`.
 
     :param name: the target's name, for messages
-    :param device: the port's path or URL
+    :param device: the port's path or URL; empty: ``locate`` tells it when it is opened first
     :param console: gets what the board prints outside our commands
     :param locate: finds the port again after a reset, when USB may have numbered it anew;
         by default it is the same path. Its BenchErrors are passing, while the board is in a reset;
@@ -130,6 +130,7 @@ class BoardLink:
                 self._repl.port.close()
                 self._repl = None
                 return self._reopen(deadline)
+            self.device = self.device or self.locate(deadline)
             return self._attach(Port(self.device, self.baudrate, target=self.name))
 
     def _attach(self, port: Port) -> Repl:

@@ -1,0 +1,125 @@
+"""Flash a target of devices.yaml: its images read, its port found, and the outcome in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .boards.table import model
+from .deadline import Deadline
+from .errors import ConfigError
+from .flash import flow
+from .flash.method import Image, Job, Progress, quiet
+from .flash_entry import FlashSpec, ImageFile
+from .link.board import BoardLink
+
+if TYPE_CHECKING:
+    from .config import TargetSpec
+    from .flash.flow import Examined, Outcome
+    from .virtual.board import VirtualBoard
+
+_RESTART_S = 30.0
+
+
+def job_of(
+    spec: TargetSpec, flash: FlashSpec, link: BoardLink, virtual: VirtualBoard | None = None
+) -> Job:
+    """What is to be done, with the images' content: it is read once.
+
+    :raises ConfigError: an image cannot be read
+    """
+    assert spec.model is not None, "config: kinds virtual and board have one"
+    return Job(
+        target=spec.name,
+        model=model(spec.model),
+        method=flash.method,
+        images=read_images(flash.images, spec.name),
+        link=link,
+        provision=spec.provision,
+        usb_serial=spec.usb_serial,
+        location=_location(spec),
+        command=flash.command,
+        virtual=virtual,
+    )
+
+
+def read_images(files: Mapping[str, ImageFile], target: str) -> tuple[Image, ...]:
+    """:raises ConfigError: one of them cannot be read"""
+    images = []
+    for partition, file in files.items():
+        try:
+            images.append(Image(partition, Path(file.path).read_bytes(), file.path))
+        except OSError as error:
+            raise ConfigError(
+                f"{file.where}: target {target!r} is to be flashed with {file.path}, which cannot"
+                f" be read: {error.strerror}",
+                hint="build it first, or correct its path",
+            ) from error
+    return tuple(images)
+
+
+def link_to(spec: TargetSpec, virtual: VirtualBoard | None = None) -> BoardLink:
+    """The board's link, not open: in its bootloader it has no port."""
+    if virtual:
+        return BoardLink(spec.name, virtual.device)
+    return BoardLink(spec.name, spec.port or "", locate=lambda _: _device(spec))
+
+
+def flash(
+    spec: TargetSpec,
+    wanted: FlashSpec,
+    state: Path,
+    *,
+    virtual: VirtualBoard | None = None,
+    progress: Progress = quiet,
+    force: bool = False,
+    restart: bool = False,
+) -> Outcome:
+    """Have the board run these images. Whoever calls holds its lock.
+
+    :param state: the folder for what outlives a run
+    :param restart: start its application again, where it was flashed
+    :raises ConfigError: an image cannot be read
+    :raises HilError: see :func:`hil.flash.flow.flash`
+    """
+    with link_to(spec, virtual) as link:
+        job = job_of(spec, wanted, link, virtual)
+        outcome = flow.flash(job, state, progress, force=force)
+        if outcome.written and restart:
+            link.hard_reset(Deadline.after(_RESTART_S))
+        return outcome
+
+
+def examine(
+    spec: TargetSpec, wanted: FlashSpec, state: Path, *, virtual: VirtualBoard | None = None
+) -> Examined:
+    """What :func:`flash` would do."""
+    with link_to(spec, virtual) as link:
+        job = job_of(spec, wanted, link, virtual)
+        return flow.examine(job, state, Deadline.after(flow.budget_s(job)))
+
+
+def told(outcome: Outcome) -> str:
+    """The outcome in one line."""
+    if not outcome.written:
+        return f"has it already: {outcome.reported}"
+    what = ", ".join(outcome.written)
+    notes = "".join(f"; {note}" for note in outcome.notes)
+    return f"{what} flashed and verified in {outcome.took_s:.0f} s: {outcome.reported}{notes}"
+
+
+def _device(spec: TargetSpec) -> str:
+    from .discovery import usb
+
+    return spec.port or usb.find(usb.usb_ports(), usb_serial=spec.usb_serial or "").device
+
+
+def _location(spec: TargetSpec) -> str | None:
+    """Where it is plugged in, by which its bootloader can be told from another one."""
+    from .discovery import usb
+    from .listing import port_of
+
+    port = port_of(spec, usb.usb_ports()) if spec.kind == "board" else None
+    # pyserial names the interface of a composite device too: "1-2.3:1.0".
+    return (port.location or "").partition(":")[0] or None if port else None
