@@ -13,7 +13,8 @@ and no others.
 
 Faults: ``manifest`` (dfuERROR after the last block), ``write`` (dfuERROR at block n), ``stall`` (at
 block n), ``unplug`` (at block n), ``hang`` (at block n: no answer any more), ``strings`` (the
-first n requests for a string are refused, as right after a 1200-baud touch).
+first n requests for a string are refused, as right after a 1200-baud touch), ``error`` (it is in
+dfuERROR to begin with).
 """
 
 from __future__ import annotations
@@ -60,6 +61,8 @@ class Device:
         self.written: dict[int, bytearray] = {}
         self.commands: list[str] = []
         self.state, self.status, self.alt = IDLE, 0, 0
+        if self.fault["kind"] == "error":
+            self.state, self.status = ERROR, ERR_WRITE
         self.address = 0
         self.gone = self.hanging = False
         self.left: str | None = None
