@@ -268,7 +268,7 @@ def _verified(job: Job, reported: Reported) -> tuple[str, ...]:
     if not proven:
         raise FlashError(
             Step.VERIFY,
-            f"the board runs {reported.version} ({reported.build}), and the image is"
+            f"the board runs {reported}, and the image is"
             f" {', '.join(sorted(versions_in(firmware))[:4])}",
             target=job.target,
             hint="the bootloader has not taken the image: repeat it; is it the right partition?",

@@ -14,8 +14,10 @@ import re
 from ..boards.table import models
 from .method import Image
 
-_BANNER = re.compile(rb"(?:OpenMV [\w.+-]+; )?MicroPython v\d+\.\d+\.\d+[\w.+-]*")
-_BUILD = re.compile(rb"v\d+\.\d+\.\d+[\w.+-]* on \d{4}-\d\d-\d\d")
+# A release's tag, or the commit of a build in between.
+_TAG = rb"(?:v\d+\.\d+\.\d+[\w.+-]*|[0-9a-f]{7,40}(?:-dirty)?)"
+_BANNER = re.compile(rb"(?:OpenMV [\w.+-]+; )?MicroPython " + _TAG)
+_BUILD = re.compile(_TAG + rb" on \d{4}-\d\d-\d\d")
 # A shorter text stands in any image by chance.
 _LEAST = 8
 
@@ -42,8 +44,9 @@ def runs(content: bytes, sys_version: str, build: str) -> bool | None:
     told = _BANNER.search(sys_version.encode())
     if told and _BANNER.search(content) and told[0] not in _BANNER.findall(content):
         return False
-    if _BUILD.fullmatch(build.encode()) and _BUILD.search(content):
-        return build.encode() in content
+    built = _BUILD.search(build.encode())
+    if built and _BUILD.search(content):
+        return built[0] in content
     if len(build) >= _LEAST and build.encode() in content:
         return True
     return True if told and told[0] in content else None

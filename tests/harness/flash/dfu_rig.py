@@ -182,7 +182,7 @@ class Handler:
         try:
             result, number = self._answer(client)
         except Exception as error:  # noqa: BLE001 - an exception here would hang the client
-            print(f"rig: {error!r}", file=sys.stderr, flush=True)
+            sys.stderr.write(f"rig: {error!r}\n")
             result, number = -1, errno.EIO
         client.complete(result, number)
         return True
@@ -329,9 +329,14 @@ class Bus:
         }
 
 
+def _say(answer: dict) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
 def main() -> None:
     bus = Bus()
-    print(json.dumps({"folder": bus.testbed.get_root_dir()}), flush=True)
+    _say({"folder": bus.testbed.get_root_dir()})
     while True:
         ready, _, _ = select.select([sys.stdin, bus.wake], [], [])
         if bus.wake in ready:
@@ -349,7 +354,7 @@ def main() -> None:
             bus.unplug(command["path"])
         else:
             answer = bus.tell(command["path"])
-        print(json.dumps(answer), flush=True)
+        _say(answer)
 
 
 if __name__ == "__main__":
