@@ -141,8 +141,8 @@ def _partition(document: Document, at: Place, name: str, row: Model | None) -> N
     known = {one.name: one for one in row.partitions}
     if name not in known:
         may = [one.name for one in row.partitions if not one.never]
-        meant = did_you_mean(name, may) or f"; known are {', '.join(may)}"
-        document.mistake(at, f"an {row.title} has no partition {name!a}{meant}", key=True)
+        known_are = f"; known are {', '.join(may)}"
+        document.mistake(at, f"an {row.title} has no partition {name!a}{known_are}", key=True)
     elif known[name].never:
         document.mistake(at, f"{name} is never written: {known[name].never}", key=True)
 

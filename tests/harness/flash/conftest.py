@@ -11,13 +11,10 @@ from usb_bus import UsbBus
 TYPELIB = "girepository-1.0/UMockdev-1.0.typelib"
 
 
-@pytest.fixture
-def usb_bus(
-    monkeypatch: pytest.MonkeyPatch,
-    require_program: Callable[[str, str], Path],
-    require_file: Callable[[str, str], Path],
+@pytest.fixture(scope="session")
+def _usb_bus(
+    require_program: Callable[[str, str], Path], require_file: Callable[[str, str], Path]
 ) -> Iterator[UsbBus]:
-    """An empty USB bus; ``dfu-util`` is the real one, on this bus."""
     dfu_util = require_program("dfu-util", "dfu-util")
     require_program("umockdev-run", "umockdev")
     found = list(Path("/usr/lib").glob(f"*/{TYPELIB}"))
@@ -28,5 +25,12 @@ def usb_bus(
         TemporaryDirectory(prefix="hil-usb-") as folder,
         UsbBus(Path(folder), dfu_util) as bus,
     ):
-        monkeypatch.setenv("PATH", f"{bus.programs}{os.pathsep}{os.environ['PATH']}")
         yield bus
+
+
+@pytest.fixture
+def usb_bus(_usb_bus: UsbBus, monkeypatch: pytest.MonkeyPatch) -> Iterator[UsbBus]:
+    """An empty USB bus; ``dfu-util`` is the real one, on this bus."""
+    monkeypatch.setenv("PATH", f"{_usb_bus.programs}{os.pathsep}{os.environ['PATH']}")
+    yield _usb_bus
+    _usb_bus.clear()

@@ -8,7 +8,7 @@ and no others.
 
     {"do": "plug", "path": "1-2", "vid": .., "pid": .., "serial": "..", "alts": ["BOOTLOADER", ..]}
         "dfu": bcdDFU (0x0101), "fault": {"kind": .., ..}
-    {"do": "unplug", "path": "1-2"}
+    {"do": "unplug", "path": "1-2"}   without a path: all
     {"do": "tell", "path": "1-2"}     what has arrived there: written by alternate setting, left …
 
 Faults: ``manifest`` (dfuERROR after the last block), ``write`` (dfuERROR at block n), ``stall`` (at
@@ -303,9 +303,12 @@ class Bus:
         self._add(f"/devices/usb1/{device.path}", self._numbers, device.descriptors)
         self.devices[device.path] = device
 
-    def unplug(self, path: str) -> None:
-        self.devices[path].gone = True
-        self._remove(path)
+    def unplug(self, path: str | None) -> None:
+        for one in [path] if path else list(self.devices):
+            device = self.devices[one] if path else self.devices.pop(one)
+            if not device.gone:
+                device.gone = True
+                self._remove(one)
 
     def _remove(self, path: str) -> None:
         self.testbed.remove_device(f"/sys/devices/usb1/{path}")
@@ -351,7 +354,7 @@ def main() -> None:
         if command["do"] == "plug":
             bus.plug(command)
         elif command["do"] == "unplug":
-            bus.unplug(command["path"])
+            bus.unplug(command.get("path"))
         else:
             answer = bus.tell(command["path"])
         _say(answer)

@@ -99,12 +99,17 @@ class UsbBus:
     def unplug(self, path: str = "1-2") -> None:
         self._do("unplug", path)
 
+    def clear(self) -> None:
+        """Unplug everything, and forget the calls."""
+        self._do("unplug", None)
+        self._calls.write_text("")
+
     def tell(self, path: str = "1-2") -> Told:
         told = self._do("tell", path)
         written = {int(alt): base64.b64decode(text) for alt, text in told["written"].items()}
         return Told(told["left"], written, told["commands"])
 
-    def _do(self, what: str, path: str, **more: Any) -> dict[str, Any]:
+    def _do(self, what: str, path: str | None, **more: Any) -> dict[str, Any]:
         assert self._process.stdin
         self._process.stdin.write(json.dumps({"do": what, "path": path, **more}).encode() + b"\n")
         self._process.stdin.flush()
