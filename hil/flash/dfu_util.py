@@ -28,6 +28,7 @@ with a Portenta right after the 1200-baud touch (exit status 74)."""
 # It lists what it sees in 30 ms; a board that is just changing its mode can hang it for 5 s.
 _LISTING_S = 15.0
 _LEAVING_S = 10.0
+_BAR_CHARS = 200  # the last progress bar is among these
 
 
 class Finder:
@@ -45,6 +46,11 @@ class Finder:
         self._rest: Deadline | None = None
         self.forbidden = False
 
+    @property
+    def tells(self) -> bool:
+        """Whether there is anything to know it by."""
+        return self._serial is not None or self._job.location is not None
+
     def __call__(self, deadline: Deadline) -> Bootloader | None:
         """:raises RefusedError: several could be meant, or another board is where this one was"""
         if self._rest and not self._rest.expired:
@@ -53,7 +59,7 @@ class Finder:
         seen: list[Bootloader] = []
         for one in ids:
             said = run_tool([_program(), "-l", "-d", one], deadline.sooner(_LISTING_S)).said
-            self.forbidden = bool(FORBIDDEN.search(said))
+            self.forbidden = self.forbidden or bool(FORBIDDEN.search(said))
             seen += parse_listing(said)
         mine = self.pick(seen)
         if mine is None and not all(one.readable for one in seen):
@@ -65,14 +71,6 @@ class Finder:
         job, readable = self._job, [one for one in seen if one.readable]
         there = [one for one in readable if job.location and one.path == job.location]
         if self._serial is None:
-            if job.location is None:
-                raise self._refused(
-                    Reason.AMBIGUOUS,
-                    f"nothing tells which bootloader is this {job.model.title}: its serial number"
-                    " there is not known, nor where it is plugged in",
-                    f"press its reset button, so that MicroPython runs, and repeat"
-                    f" 'hil flash {job.target}'",
-                )
             mine = there
         else:
             mine = [one for one in readable if _same(one.serial_number, self._serial)]
@@ -104,6 +102,14 @@ def find(job: Job, deadline: Deadline) -> Bootloader:
     from .bootloader import enter
 
     finder = Finder(job)
+    if not finder.tells:  # before it is sent there, from where nobody could call it back
+        raise RefusedError(
+            Reason.AMBIGUOUS,
+            f"nothing tells which bootloader is this {job.model.title}: its serial number there is"
+            " not known, nor the USB port that it is plugged in",
+            target=job.target,
+            hint="list it by 'usb_serial', and repeat while MicroPython runs on it",
+        )
     try:
         return enter(job, finder, deadline)
     except FlashError as error:
@@ -161,7 +167,8 @@ def download(
     progress(image.partition, 0, size)
 
     def on_output(said: str) -> None:
-        progress(image.partition, downloaded(said), size)
+        if done := downloaded(said[-_BAR_CHARS:]):
+            progress(image.partition, done, size)
 
     with image_file(image) as file:
         argv = [_program(), *_selection(loader), *options, "-D", str(file)]
