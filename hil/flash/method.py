@@ -29,6 +29,7 @@ Progress = Callable[[str, int, int], None]
 _METHODS = {
     "openmv-dfu": "hil.flash.openmv_dfu",
     "arduino-dfu": "hil.flash.arduino_dfu",
+    "command": "hil.flash.command",
 }
 # The last lines of a tool hold its reason; more than this nobody reads in an error message.
 _LAST_LINES = 6
