@@ -29,6 +29,7 @@ Progress = Callable[[str, int, int], None]
 _METHODS = {
     "openmv-dfu": "hil.flash.openmv_dfu",
     "arduino-dfu": "hil.flash.arduino_dfu",
+    "esptool": "hil.flash.esptool",
     "command": "hil.flash.command",
 }
 # The last lines of a tool hold its reason; more than this nobody reads in an error message.
@@ -111,6 +112,9 @@ class Reason(enum.Enum):
     OTHER_LAYOUT = "another layout"
     AMBIGUOUS = "ambiguous"
     NOT_PERMITTED = "not permitted"
+    NOT_AN_IMAGE = "not an image"
+    NO_PORT = "no port"
+    REMOTE_PORT = "remote port"
 
 
 @dataclass(frozen=True)
