@@ -30,6 +30,7 @@ _METHODS = {
     "openmv-dfu": "hil.flash.openmv_dfu",
     "arduino-dfu": "hil.flash.arduino_dfu",
     "esptool": "hil.flash.esptool",
+    "imx": "hil.flash.imx",
     "command": "hil.flash.command",
 }
 # The last lines of a tool hold its reason; more than this nobody reads in an error message.
