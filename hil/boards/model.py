@@ -119,6 +119,8 @@ class Model:
     :ivar bootloader_entries: the ways into the bootloader, the gentlest first
     :ivar partitions: what the bootloader can reach, also what must never be written
     :ivar flashed_together: partitions of which one must not be flashed without the others
+    :ivar uf2_family: the family id of its UF2 files, where its loader is a drive that takes them
+    :ivar uf2_boards: what that drive's INFO_UF2.TXT may call the board (``Board-ID``)
     :ivar back_from_bootloader_s: seconds from the end of flashing to MicroPython's port, at most
     """
 
@@ -147,6 +149,8 @@ class Model:
     bootloader_entries: tuple[BootloaderEntry, ...] = ()
     partitions: tuple[Partition, ...] = ()
     flashed_together: tuple[str, ...] = ()
+    uf2_family: int | None = None
+    uf2_boards: tuple[str, ...] = ()
     back_from_bootloader_s: float = 10.0
 
     @property

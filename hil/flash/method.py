@@ -31,6 +31,7 @@ _METHODS = {
     "arduino-dfu": "hil.flash.arduino_dfu",
     "esptool": "hil.flash.esptool",
     "imx": "hil.flash.imx",
+    "uf2": "hil.flash.uf2",
     "command": "hil.flash.command",
 }
 # The last lines of a tool hold its reason; more than this nobody reads in an error message.
