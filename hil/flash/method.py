@@ -32,6 +32,7 @@ _METHODS = {
     "esptool": "hil.flash.esptool",
     "imx": "hil.flash.imx",
     "uf2": "hil.flash.uf2",
+    "romfs": "hil.flash.romfs",
     "command": "hil.flash.command",
 }
 # The last lines of a tool hold its reason; more than this nobody reads in an error message.
