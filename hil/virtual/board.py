@@ -14,13 +14,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from hil.boards.table import Model, model, models, serial_number_of
+from hil.boards.table import (
+    Model,
+    bootloader_serial_number_of,
+    model,
+    models,
+    serial_number_of,
+)
 from hil.deadline import Deadline
 from hil.errors import BenchError
 
-from . import control
+from . import control, firmware
 from .bus import VirtualPort, default_bus
-from .interpreter import find_micropython, rom_image
+from .interpreter import find_micropython
 
 FLASH_BYTES = CARD_BYTES = 4 * 1024 * 1024
 HEAP = "4M"
@@ -66,21 +72,27 @@ class VirtualBoard:
         wait: bool = True,
         deadline: Deadline | None = None,
     ) -> VirtualBoard:
-        """Power a board; what ``state`` holds of an earlier life (flash, clock) is taken up.
+        """Power a board; what ``state`` holds of an earlier life (flash, clock, firmware) is taken
+        up. A new one has firmware from the factory.
 
         :param name: makes its unique id, and so its USB serial number
         :param model: a key of the board table
         :param hostname: the default host name, instead of the model's
         :param bus: where it is plugged in; None: :func:`hil.virtual.bus.default_bus`
-        :param frozen: False: without the packages that the model has in its firmware
-        :param latency: seconds that an idealised board saves: ``reset_s``, ``wifi_s``
+        :param frozen: False: the factory's firmware has none of the packages that the model's has
+        :param latency: seconds that an idealised board saves: ``reset_s``, ``wifi_s``, and
+            ``bootloader_window_s`` in which the bootloader shows itself on every hard reset
         :param heap: of the MicroPython, as its option ``-X heapsize`` takes it
         :param wait: False: return at once; :meth:`wait_ready` before anything else
         :raises BenchError: there is no MicroPython, or the board does not start
         """
         state = state.resolve()
         state.mkdir(parents=True, exist_ok=True)
-        spec = _spec(name, _model(model), state, frozen)
+        row = _model(model)
+        spec = _spec(name, row, state)
+        partitions = firmware.Partitions(state, row.target, firmware.partitions_of(row))
+        if partitions.blank:
+            partitions.make(firmware.build(row, "factory", frozen=frozen))
         spec["bus"] = str((default_bus() if bus is None else bus).resolve())
         spec["latency"] = dict(latency or {})
         spec["micropython"] = [*find_micropython(), "-X", f"heapsize={heap}"]
@@ -100,7 +112,8 @@ class VirtualBoard:
         return board
 
     def wait_ready(self, deadline: Deadline) -> None:
-        """Wait until it is up: its flash mounted, its boot scripts about to run.
+        """Wait until it is up: its flash mounted, its boot scripts about to run; or in its
+        bootloader, if its firmware is damaged.
 
         :raises BenchError: it does not start, with what its MicroPython printed
         """
@@ -177,7 +190,7 @@ class VirtualBoard:
         """One operation of the supervisor: ``status``, ``power_off``, ``power_on``,
         ``power_cut``, ``cut_after_writes`` (n), ``hard_reset``, ``set_rtc`` (unix),
         ``insert_card`` (blank), ``remove_card``, ``wifi`` (on), ``route`` (destination, to),
-        ``shutdown``.
+        ``bootloader_fault`` (kind), ``shutdown``.
 
         :raises BenchError: the supervisor refuses, or does not answer
         """
@@ -236,13 +249,18 @@ def _model(key: str) -> Model:
         raise BenchError(f"no board model {key!r}", hint=f"models: {known}") from None
 
 
-def _spec(name: str, row: Model, state: Path, frozen: bool) -> dict[str, Any]:
+def bootloader_serial_of(row: Model, unique_id: bytes) -> str:
+    """The bootloader's serial number of a virtual board. Where no source tells the model's, one
+    that follows from the unique id all the same, and is not the run mode's."""
+    known = bootloader_serial_number_of(row, unique_id)
+    return known or hashlib.sha256(b"bootloader of " + unique_id).hexdigest()[:24].upper()
+
+
+def _spec(name: str, row: Model, state: Path) -> dict[str, Any]:
     unique_id = unique_id_of(state, row.unique_id_bytes)
     forms = serial_number_of(row, unique_id)
-    rom = rom_image(row.frozen) if frozen else None
-    if rom is not None:
-        (state / "rom.img").write_bytes(rom)
     vid, pid = row.run_ids[0]
+    loader_vid, loader_pid = row.bootloader_ids[0]
     return {
         "name": name,
         "model": row.key,
@@ -265,7 +283,18 @@ def _spec(name: str, row: Model, state: Path, frozen: bool) -> dict[str, Any]:
         "root": row.root,
         "card_root": row.card_root,
         "skip_card_file": row.skip_card_file,
-        "rom": rom is not None,
+        "target": row.target,
+        "boots_from": firmware.partitions_of(row),
+        "never_written": {part.name: part.never for part in row.partitions if part.never},
+        "bootloader": {
+            "vid": loader_vid,
+            "pid": loader_pid,
+            "serial_number": bootloader_serial_of(row, unique_id),
+            # boot/src/common/desc.c; of the others no string is known.
+            "product": "OpenMV Camera (DFU Mode)"
+            if row.flash_method == "openmv-dfu"
+            else f"{row.title} (bootloader)",
+        },
         "flash_bytes": FLASH_BYTES,
         "card_bytes": CARD_BYTES,
     }

@@ -13,10 +13,11 @@ from pathlib import Path
 class VirtualPort:
     """What the bus knows of a board, as the host's operating system would of a USB device.
 
-    :ivar device: the serial port
+    :ivar device: the serial port; empty while the bootloader runs, which has none
     :ivar address: IPv4 address of the board on the host
     :ivar http_port: where the board's port 80 is found at that address
     :ivar supervisor_pid: whose death unplugs the board
+    :ivar loader: the bootloader's socket while it runs; else empty
     """
 
     name: str
@@ -29,6 +30,7 @@ class VirtualPort:
     supervisor_pid: int
     address: str
     http_port: int
+    loader: str = ""
 
 
 def default_bus() -> Path:
@@ -81,7 +83,7 @@ def _read(record: Path) -> VirtualPort | None:
     numbers = (port.vid, port.pid, port.supervisor_pid, port.http_port)
     texts = (port.name, port.model, port.device, port.serial_number, port.product, port.address)
     if all(type(n) is int and 0 < n < 1 << 31 for n in numbers) and all(
-        isinstance(text, str) for text in texts
+        isinstance(text, str) for text in (*texts, port.loader)
     ):
         return port
     return None

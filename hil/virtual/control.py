@@ -16,16 +16,16 @@ NAME = "control.sock"
 _LONGEST_PATH = 100  # sun_path: 108 bytes on Linux, 104 on macOS
 
 
-def listen(state: Path) -> tuple[socket.socket, Path]:
+def listen(state: Path, file: str = NAME) -> tuple[socket.socket, Path]:
     """A listening socket at ``state``/control.sock, and the path where it really is: a path too
     long for a socket becomes a link to a short one."""
-    name = state / NAME
+    name = state / file
     name.unlink(missing_ok=True)
     real = name
     if len(os.fsencode(name)) > _LONGEST_PATH:
         import tempfile  # 6 ms, seldom needed
 
-        real = Path(tempfile.mkdtemp(prefix="hil-")) / NAME
+        real = Path(tempfile.mkdtemp(prefix="hil-")) / file
         name.symlink_to(real)
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     server.bind(str(real))
@@ -34,8 +34,8 @@ def listen(state: Path) -> tuple[socket.socket, Path]:
     return server, real
 
 
-def unlisten(state: Path, real: Path) -> None:
-    (state / NAME).unlink(missing_ok=True)
+def unlisten(state: Path, real: Path, file: str = NAME) -> None:
+    (state / file).unlink(missing_ok=True)
     if real.parent != state:
         real.unlink(missing_ok=True)
         with contextlib.suppress(OSError):

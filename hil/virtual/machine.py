@@ -10,7 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from .bootloader import Loader, LoaderPlug
 from .events import Events
+from .firmware import DamagedImageError, Firmware, Partitions
 from .plugs import Link, Plug
 from .process import Process
 from .storage import Storage
@@ -31,10 +33,13 @@ _OUTPUT_KEPT = 2000
 class Machine:
     """A powered or unpowered board in ``state``, which outlives its power.
 
-    :ivar phase: ``off``, ``reset`` (the port is away), ``boot`` (before the boot scripts),
-        ``run`` (boot.py or main.py), ``wait`` (after one of them), ``banner`` (the REPL starts),
-        ``repl``
-    :ivar plug: its USB plug while it has power and is not in reset
+    :ivar phase: ``off``, ``reset`` (the port is away), ``bootloader``, ``boot`` (before the boot
+        scripts), ``run`` (boot.py or main.py), ``wait`` (after one of them), ``banner`` (the REPL
+        starts), ``repl``, ``stuck`` (a fault: neither bootloader nor application)
+    :ivar plug: its USB plug while MicroPython runs
+    :ivar loader_plug: its USB plug while the bootloader runs
+    :ivar loader_fault: see :meth:`leave_bootloader`
+    :ivar firmware: what it has booted; None: nothing yet, or it is damaged
     :ivar card: whether there is an SD card in it, for boot to mount
     :ivar failure: why there is no MicroPython, if it does not start
     """
@@ -49,7 +54,11 @@ class Machine:
         self.on_failed: Callable[[], None] = lambda: None
         self.storage = Storage(state)
         self.link = Link(board, events)
+        self.partitions = Partitions(state, board["target"], tuple(board["boots_from"]))
+        self.firmware: Firmware | None = None
         self.plug: Plug | None = None
+        self.loader_plug: LoaderPlug | None = None
+        self.loader_fault: str | None = None
         self.process: Process | None = None
         self._raw_mode = self._raw_execution = False
         self._input = bytearray()
@@ -68,13 +77,14 @@ class Machine:
         self.storage.make_flash(self.board["flash_bytes"])
         if not (self.board["rtc_kept_on_power_loss"] and self.storage.has_clock):
             self.storage.set_clock(self.board["unset_clock"])
-        self._start("power", hard=True)
+        self._boot("power")
 
     def power_off(self) -> None:
         """At once, whatever happens on the board. What was written to flash stays."""
         self._stop()
         self.events.cancel("reset")
         self.phase = "off"
+        self.loader_fault = None
         self.storage.cut_after_writes(None)
 
     def hard_reset(self, cause: str = "hard") -> None:
@@ -84,7 +94,59 @@ class Machine:
         if not self.board["rtc_kept_on_reset"]:
             self.storage.set_clock(self.board["unset_clock"])
         delay = float(self.board["latency"].get("reset_s", 0))
-        self.events.after("reset", delay, lambda: self._start(cause, hard=True))
+        self.events.after("reset", delay, lambda: self._boot(cause))
+
+    # The bootloader
+
+    def _boot(self, cause: str) -> None:
+        """What the bootloader does on every hard reset: it shows itself for a while where the model
+        does that, and starts the firmware if it is sound; else it stays."""
+        try:
+            self.firmware = self.partitions.firmware()
+        except DamagedImageError:
+            self.firmware = None
+            self._show_bootloader()
+            self.on_started()
+            return
+        window = float(self.board["latency"].get("bootloader_window_s", 0))
+        if not window:
+            self._start(cause, hard=True)
+            return
+        self._show_bootloader()
+        self.events.after("window", window, lambda: self._start(cause, hard=True))
+
+    def enter_bootloader(self) -> None:
+        """``machine.bootloader()``: a reset after which the bootloader waits for its host."""
+        self.hard_reset()
+        self.events.after("reset", 0, self._show_bootloader)
+
+    def leave_bootloader(self) -> None:
+        """A reset. With the fault ``stays`` the bootloader comes back, with ``gone`` nothing."""
+        self.hard_reset()
+        if self.loader_fault == "stays":
+            self.events.after("reset", 0, self._show_bootloader)
+        elif self.loader_fault == "gone":
+            self.events.cancel("reset")
+            self.phase = "stuck"
+
+    def _show_bootloader(self) -> None:
+        self.phase = "bootloader"
+        loader = Loader(
+            self.partitions, self.board["target"], self.board["never_written"], self._block_written
+        )
+        loader.damages = self.loader_fault == "damages"
+        self.loader_plug = LoaderPlug(
+            self.state,
+            self.board,
+            self.events,
+            loader,
+            claimed=lambda: self.events.cancel("window"),
+            leave=self.leave_bootloader,
+        )
+
+    def _block_written(self) -> None:
+        if self.storage.count_write():
+            self.power_off()
 
     def _soft_reset(self) -> None:
         self._end_process()
@@ -95,6 +157,9 @@ class Machine:
 
     def _start(self, cause: str, *, hard: bool) -> None:
         if hard:
+            self._unplug()  # the bootloader, after its window
+            assert self.firmware is not None, "the bootloader starts nothing else"
+            (self.state / "rom.img").write_bytes(self.firmware.rom)
             self.boots += 1
             self._raw_mode = False
             self._input.clear()
@@ -105,7 +170,14 @@ class Machine:
         self._cooker = Cooker()
         self._hold_until = self._watchdog_s = 0.0
         self.events.cancel("watchdog")
-        start = {"cause": cause, "hard": hard, "card": self.card}
+        assert self.firmware is not None
+        start = {
+            "cause": cause,
+            "hard": hard,
+            "card": self.card,
+            "version": self.firmware.version,
+            "rom": bool(self.firmware.rom),
+        }
         (self.state / "start.json").write_text(json.dumps(start))
         self.process = Process(self.board["micropython"], self.state)
         self.events.read(self.process.fd, self._on_console)
@@ -117,6 +189,7 @@ class Machine:
         self.link.set(None)
         self._unplug()
         self.events.cancel("watchdog")
+        self.events.cancel("window")
 
     def _end_process(self) -> None:
         if self.process is not None:
@@ -148,6 +221,9 @@ class Machine:
             self.events.forget(self.plug.port.fd)
             self.plug.close()
             self.plug = None
+        if self.loader_plug is not None:
+            self.loader_plug.close()
+            self.loader_plug = None
 
     # Host to board
 
@@ -316,7 +392,7 @@ class Machine:
             self._on_message(*line.decode().split(" "))
 
     def _on_message(self, what: str, value: str = "") -> None:
-        if what in ("reset", "soft", "cut"):
+        if what in ("reset", "bootloader", "soft", "cut"):
             while self.process is not None and self._console_has_more():
                 pass  # what was printed before it
         if what == "up":
@@ -330,6 +406,8 @@ class Machine:
             self.phase = "wait"
         elif what == "reset":
             self.hard_reset()
+        elif what == "bootloader":
+            self.enter_bootloader()
         elif what == "soft":
             self._soft_reset()
         elif what == "cut":

@@ -44,6 +44,13 @@ class Storage:
             with self._counters.open("r+b") as file:
                 file.write(struct.pack("<q", -1 if count is None else count))
 
+    def count_write(self) -> bool:
+        """Count a block that the bootloader has written; whether the power goes now."""
+        left: int
+        left, done = struct.unpack("<qq", self._counters.read_bytes())
+        self._counters.write_bytes(struct.pack("<qq", max(left - 1, -1), done + 1))
+        return 0 <= left <= 1
+
     def block_writes(self) -> int:
         """Block writes since the flash was made."""
         done: int = struct.unpack("<qq", self._counters.read_bytes())[1]

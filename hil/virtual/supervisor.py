@@ -123,6 +123,7 @@ class Supervisor:
             "block_writes": machine.storage.block_writes(),
             "card": machine.card,
             "device": machine.plug.port.device if machine.plug else None,
+            "firmware": machine.firmware.version if machine.firmware else None,
             "address": self.board["address"],
             "http_port": self.board["http_port"],
             "hostname": machine.link.hostname,
@@ -175,6 +176,13 @@ class Supervisor:
     def _expect_power_off(self) -> None:
         if self.machine.phase != "off":
             raise BenchError("it has power: switch it off before the card goes in or out")
+
+    def op_bootloader_fault(self, kind: str | None) -> None:
+        """``stays``: told to leave, it comes back; ``gone``: told to leave, the board is dead;
+        ``damages``: a bit of what is downloaded flips. It wears off at the next power-off."""
+        if kind not in ("stays", "gone", "damages", None):
+            raise ValueError(f"no fault {kind!r}")
+        self.machine.loader_fault = kind
 
     def op_set_rtc(self, unix: float) -> None:
         self.machine.storage.set_clock(unix)

@@ -86,7 +86,7 @@ def _mount():
         roots.append(board["card_root"])
         # From here boot.py and main.py are looked up: those on the flash are ignored.
         os.chdir(board["card_root"])
-    if board["rom"]:
+    if start["rom"]:
         with posix.open(STATE + "/rom.img", "rb") as image:
             vfs.mount(vfs.VfsRom(image.read()), "/rom")
         roots.append("/rom")

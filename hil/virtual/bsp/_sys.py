@@ -17,7 +17,8 @@ platform = _bsp.board["port"]
 print_exception = _builtin.print_exception
 stdin = _builtin.stdin
 stderr = _builtin.stderr
-version = _builtin.version
+# As the firmware's own version stands behind Python's.
+version = _builtin.version.split("; ", 1)[0] + "; " + _bsp.start["version"]
 version_info = _builtin.version_info
 
 _of = _builtin.implementation

@@ -19,7 +19,7 @@ def reset():
 
 
 def bootloader(timeout_ms=0):
-    raise OSError(95, "a virtual board has no bootloader")
+    _bsp.end("bootloader")
 
 
 def reset_cause():
