@@ -34,6 +34,7 @@ _METHODS = {
     "uf2": "hil.flash.uf2",
     "romfs": "hil.flash.romfs",
     "command": "hil.flash.command",
+    "virtual": "hil.flash.virtual",
 }
 # The last lines of a tool hold its reason; more than this nobody reads in an error message.
 _LAST_LINES = 6
@@ -109,6 +110,7 @@ class Reason(enum.Enum):
     NEVER_WRITTEN = "never written"
     EMPTY = "empty"
     TOO_LARGE = "too large"
+    DAMAGED = "damaged image"
     OTHER_MODEL = "image for another model"
     INCOMPLETE = "incomplete"
     OTHER_BOARD = "another board"

@@ -170,6 +170,12 @@ class VirtualBoard:
         return bytes.fromhex(spec["unique_id"])
 
     @property
+    def bus(self) -> Path:
+        """Where it is plugged in."""
+        spec = json.loads((self.state / "board.json").read_bytes())
+        return Path(spec["bus"])
+
+    @property
     def record(self) -> VirtualPort:
         """As the virtual bus shows it while it is plugged in."""
         spec = json.loads((self.state / "board.json").read_bytes())

@@ -1,0 +1,179 @@
+"""The method ``virtual``: the bootloader of a virtual board, found on the virtual bus by its serial
+number, as ``dfu-util`` finds a real one on USB.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import socket
+import threading
+from pathlib import Path
+from typing import Any
+
+from hil.deadline import Deadline
+from hil.link.port import PortGoneError
+from hil.virtual import bus
+from hil.virtual.board import bootloader_serial_of
+from hil.virtual.bootloader import BLOCK
+from hil.virtual.firmware import DamagedImageError, parse
+
+from .method import FlashError, Image, Job, Progress, Reason, Step, Unsupported
+
+# The bootloader is there in milliseconds; this is for a machine that is busy.
+_SHOWS_S = 10.0
+_LOOK_S = 0.002
+_RUN_AGAIN = "run again: the next run finds it in its bootloader, and flashes it"
+
+
+def supports(job: Job) -> Unsupported | None:
+    """Whether the board is a virtual one, and all images are sound and its own."""
+    if job.virtual is None:
+        return Unsupported(
+            Reason.NO_METHOD,
+            f"{job.target!r} is no board of the embedded bench",
+            "the method 'virtual' is for 'kind: virtual' only",
+        )
+    for image in job.images:
+        try:
+            firmware = parse(image.content)
+        except DamagedImageError as error:
+            what = f"the image {image.path or image.partition} {error}"
+            return Unsupported(Reason.DAMAGED, what, "build it again")
+        if firmware.target != job.model.target:
+            return Unsupported(
+                Reason.OTHER_MODEL,
+                f"the image is for {firmware.target}, and this is an {job.model.target}",
+                f"give the image for {job.model.target}",
+            )
+        if firmware.partition != image.partition:
+            return Unsupported(
+                Reason.OTHER_LAYOUT,
+                f"the image for {image.partition} was built for {firmware.partition}",
+                "give each partition its own image",
+            )
+    return None
+
+
+def is_waiting(job: Job, deadline: Deadline) -> bool:
+    """Whether this board is in its bootloader this moment."""
+    return _record(job) is not None
+
+
+def flash(job: Job, progress: Progress, deadline: Deadline) -> None:
+    """See :class:`hil.flash.method.FlashMethod`."""
+    if not job.in_bootloader:
+        _enter(job, deadline)
+    with _Loader(job, _find(job, deadline), deadline) as loader:
+        loader.ask(Step.DOWNLOAD, "clear")
+        for image in job.images:
+            _download(loader, image, progress)
+            told = loader.ask(Step.VERIFY, "manifest", partition=image.partition)
+            if told["sha256"] != image.sha256:
+                raise loader.failed(Step.VERIFY, f"{image.partition} holds other bytes than sent")
+        loader.ask(Step.RETURN, "leave")
+
+
+def _enter(job: Job, deadline: Deadline) -> None:
+    with job.link.repl(deadline) as repl:
+        job.link.expect_reset()
+        with contextlib.suppress(PortGoneError):
+            repl.start("import machine\nmachine.bootloader()", deadline)
+        if not repl.port.wait_gone(deadline.sooner(_SHOWS_S)):
+            raise FlashError(
+                Step.ENTER,
+                "machine.bootloader() has not taken its port away",
+                target=job.target,
+                hint="does its firmware have machine.bootloader()?",
+            )
+    job.link.close()
+
+
+def _download(loader: _Loader, image: Image, progress: Progress) -> None:
+    total = len(image.content)
+    for at in range(0, total, BLOCK):
+        piece = image.content[at : at + BLOCK]
+        loader.ask(
+            Step.DOWNLOAD,
+            "download",
+            partition=image.partition,
+            block=at // BLOCK,
+            data=base64.b64encode(piece).decode(),
+        )
+        progress(image.partition, at + len(piece), total)
+
+
+# --- on the bus ---
+
+
+def _record(job: Job) -> bus.VirtualPort | None:
+    """The bootloader of this very board: boards of one model differ in its serial number only."""
+    assert job.virtual is not None, "supports() has looked"
+    wanted = bootloader_serial_of(job.model, job.unique_id or job.virtual.unique_id)
+    found = (port for port in bus.records(job.virtual.bus) if port.serial_number == wanted)
+    return next((port for port in found if port.loader), None)
+
+
+def _find(job: Job, deadline: Deadline) -> Path:
+    within = deadline.sooner(_SHOWS_S)
+    never = threading.Event()
+    while True:
+        if record := _record(job):
+            return Path(record.loader)
+        if within.expired:
+            raise FlashError(
+                Step.FIND,
+                f"its bootloader did not show up on the virtual bus within {_SHOWS_S:.0f} s",
+                target=job.target,
+                hint="cut its power: it then boots, or comes up in its bootloader",
+            )
+        never.wait(_LOOK_S)
+
+
+class _Loader:
+    """A claimed bootloader."""
+
+    def __init__(self, job: Job, path: Path, deadline: Deadline) -> None:
+        self._job = job
+        self._deadline = deadline
+        self._done = ""
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            self._socket.connect(str(path.resolve()))
+        except OSError as error:
+            self._socket.close()
+            raise self.failed(Step.FIND, f"it vanished from the bus: {error}") from None
+        self._lines = self._socket.makefile("rb")
+
+    def ask(self, step: Step, op: str, **arguments: Any) -> dict[str, Any]:
+        """:raises FlashError: it refuses, or is gone"""
+        try:
+            self._socket.settimeout(max(0.001, self._deadline.remaining()))
+            self._socket.sendall(json.dumps({"op": op, **arguments}).encode() + b"\n")
+            line = self._lines.readline()
+        except OSError as error:
+            raise self.failed(
+                step, f"its bootloader does not answer{self._done}: {error}"
+            ) from None
+        if not line:
+            what = f"its bootloader vanished{self._done}: lost power, a reset, or unplugged"
+            raise self.failed(step, what)
+        answer: dict[str, Any] = json.loads(line)
+        if answer["error"] is not None:
+            raise self.failed(step, f"its bootloader refuses {op!r}", said=answer["error"])
+        if op == "download":
+            self._done = f" after block {arguments['block']} of {arguments['partition']}"
+        return answer
+
+    def failed(self, step: Step, what: str, said: str = "") -> FlashError:
+        return FlashError(
+            step, what, target=self._job.target, hint=_RUN_AGAIN, said=said, tool="it"
+        )
+
+    def __enter__(self) -> _Loader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lines.close()
+        self._socket.close()
