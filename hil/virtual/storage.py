@@ -47,8 +47,10 @@ class Storage:
     def count_write(self) -> bool:
         """Count a block that the bootloader has written; whether the power goes now."""
         left: int
-        left, done = struct.unpack("<qq", self._counters.read_bytes())
-        self._counters.write_bytes(struct.pack("<qq", max(left - 1, -1), done + 1))
+        with self._counters.open("r+b") as file:
+            left, done = struct.unpack("<qq", file.read(16))
+            file.seek(0)
+            file.write(struct.pack("<qq", max(left - 1, -1), done + 1))
         return 0 <= left <= 1
 
     def block_writes(self) -> int:
