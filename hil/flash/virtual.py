@@ -5,25 +5,23 @@ number, as ``dfu-util`` finds a real one on USB.
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
 import socket
-import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hil.deadline import Deadline
-from hil.link.port import PortGoneError
 from hil.virtual import bus
 from hil.virtual.board import bootloader_serial_of
 from hil.virtual.bootloader import BLOCK
 from hil.virtual.firmware import DamagedImageError, parse
 
+from . import bootloader
 from .method import FlashError, Image, Job, Progress, Reason, Step, Unsupported
 
 # The bootloader is there in milliseconds; this is for a machine that is busy.
 _SHOWS_S = 10.0
-_LOOK_S = 0.002
 _RUN_AGAIN = "run again: the next run finds it in its bootloader, and flashes it"
 
 
@@ -63,9 +61,7 @@ def is_waiting(job: Job, deadline: Deadline) -> bool:
 
 def flash(job: Job, progress: Progress, deadline: Deadline) -> None:
     """See :class:`hil.flash.method.FlashMethod`."""
-    if not job.in_bootloader:
-        _enter(job, deadline)
-    with _Loader(job, _find(job, deadline), deadline) as loader:
+    with _Loader(job, enter(job, deadline), deadline) as loader:
         loader.ask(Step.DOWNLOAD, "clear")
         for image in job.images:
             _download(loader, image, progress)
@@ -75,19 +71,14 @@ def flash(job: Job, progress: Progress, deadline: Deadline) -> None:
         loader.ask(Step.RETURN, "leave")
 
 
-def _enter(job: Job, deadline: Deadline) -> None:
-    with job.link.repl(deadline) as repl:
-        job.link.expect_reset()
-        with contextlib.suppress(PortGoneError):
-            repl.start("import machine\nmachine.bootloader()", deadline)
-        if not repl.port.wait_gone(deadline.sooner(_SHOWS_S)):
-            raise FlashError(
-                Step.ENTER,
-                "machine.bootloader() has not taken its port away",
-                target=job.target,
-                hint="does its firmware have machine.bootloader()?",
-            )
-    job.link.close()
+def enter(job: Job, deadline: Deadline) -> Path:
+    """Into the bootloader, through the REPL as on a real board; returns its socket."""
+    # A pseudo-terminal does not tell the other side at which rate it was opened: no 1200-baud touch.
+    by_repl = replace(job.model, bootloader_entries=("machine.bootloader",))
+    record = bootloader.enter(
+        replace(job, model=by_repl), lambda _: _record(job), deadline, entering_s=_SHOWS_S
+    )
+    return Path(record.loader)
 
 
 def _download(loader: _Loader, image: Image, progress: Progress) -> None:
@@ -113,22 +104,6 @@ def _record(job: Job) -> bus.VirtualPort | None:
     wanted = bootloader_serial_of(job.model, job.unique_id or job.virtual.unique_id)
     found = (port for port in bus.records(job.virtual.bus) if port.serial_number == wanted)
     return next((port for port in found if port.loader), None)
-
-
-def _find(job: Job, deadline: Deadline) -> Path:
-    within = deadline.sooner(_SHOWS_S)
-    never = threading.Event()
-    while True:
-        if record := _record(job):
-            return Path(record.loader)
-        if within.expired:
-            raise FlashError(
-                Step.FIND,
-                f"its bootloader did not show up on the virtual bus within {_SHOWS_S:.0f} s",
-                target=job.target,
-                hint="cut its power: it then boots, or comes up in its bootloader",
-            )
-        never.wait(_LOOK_S)
 
 
 class _Loader:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -112,8 +113,7 @@ def test_of_two_boards_of_one_model_only_the_right_one_is_flashed(tmp_path: Path
 
 def enter(board: VirtualBoard) -> None:
     with BoardLink(board.name, board.device) as link:
-        method._enter(job_for(board, link), Deadline.after(10))
-        method._find(job_for(board, link), Deadline.after(10))
+        method.enter(job_for(board, link), Deadline.after(10))
 
 
 def test_a_board_that_waits_in_its_bootloader_is_flashed_without_its_repl(
@@ -170,9 +170,10 @@ def test_a_board_of_another_kind_is_refused(board: VirtualBoard) -> None:
 @pytest.mark.parametrize("name", ["BOOTLOADER", "FILESYSTEM", "ROMFS0"])
 def test_the_bootloader_refuses_other_partitions_too(board: VirtualBoard, name: str) -> None:
     before = version(board)
-    with pytest.raises(FlashError) as error, BoardLink(board.name, board.device) as link:
+    with BoardLink(board.name, board.device) as link:
         job = job_for(board, link, (Image(name, images()[0].content),))
-        method.flash(job, quiet, Deadline.after(20))
+        with pytest.raises(FlashError) as error:
+            method.flash(job, quiet, Deadline.after(20))
     assert error.value.step is Step.DOWNLOAD
     assert name in error.value.said
     board.control("hard_reset")
@@ -210,13 +211,11 @@ def test_power_that_goes_in_the_middle_is_told_and_repaired(
 def test_a_bootloader_that_does_not_show_up_ends_by_the_deadline(board: VirtualBoard) -> None:
     with pytest.raises(FlashError) as error, BoardLink(board.name, board.device) as link:
         method.flash(job_for(board, link, in_bootloader=True), quiet, Deadline.after(0.2))
-    assert error.value.step is Step.FIND
+    assert error.value.step is Step.ENTER
     assert "\n  -> " in str(error.value)
 
 
 def test_a_bootloader_in_other_hands_is_an_error(board: VirtualBoard) -> None:
-    import socket
-
     enter(board)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:
         other.connect(str((board.state / "bootloader.sock").resolve()))
