@@ -73,7 +73,7 @@ def flash(job: Job, progress: Progress, deadline: Deadline) -> None:
 
 def enter(job: Job, deadline: Deadline) -> Path:
     """Into the bootloader, through the REPL as on a real board; returns its socket."""
-    # A pseudo-terminal does not tell the other side at which rate it was opened: no 1200-baud touch.
+    # A pseudo-terminal does not tell the other side its rate: there is no 1200-baud touch.
     by_repl = replace(job.model, bootloader_entries=("machine.bootloader",))
     record = bootloader.enter(
         replace(job, model=by_repl), lambda _: _record(job), deadline, entering_s=_SHOWS_S

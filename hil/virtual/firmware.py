@@ -4,10 +4,10 @@ An image is, numbers little-endian:
 
 ====================  ==============================================================
 8 bytes               ``b"HILFW\\r\\n\\x1a"``: no text tool leaves these as they are
-1, 1, 1, 4 bytes      lengths of the following four parts
+1, 1, 1, 4 bytes      lengths of the following four parts; a zero byte ends each text
 target                the model's build target: ``OPENMV_N6``
 partition             where it belongs: ``FIRMWARE``; two images of an AE3 differ by it
-version               what ``os.uname().version`` says
+version               what ``os.uname().version`` and the banner say
 ROM                   a ROM file system that is mounted at ``/rom``; may be empty
 32 bytes              SHA-256 of everything before
 ====================  ==============================================================
@@ -27,6 +27,9 @@ MAGIC = b"HILFW\r\n\x1a"
 LONGEST = 16 * 1024 * 1024
 """A file of more bytes is not looked at: no board has so much flash for its firmware."""
 
+# The release whose ports the board table describes. Which MicroPython runs a virtual board does not
+# change with its firmware: sys.implementation tells.
+_RELEASE = "1.28.0"
 _LENGTHS = struct.Struct("<BBBI")
 _DIGEST = hashlib.sha256().digest_size
 
@@ -49,7 +52,9 @@ class Firmware:
         texts = [text.encode() for text in (self.target, self.partition, self.version)]
         if not all(0 < len(text) < 256 and _printable(text) for text in texts):
             raise ValueError("target, partition and version are 1 to 255 printable characters")
-        body = MAGIC + _LENGTHS.pack(*map(len, texts), len(self.rom)) + b"".join(texts) + self.rom
+        # The zeros: whoever looks for strings in an image finds where they end.
+        body = MAGIC + _LENGTHS.pack(*map(len, texts), len(self.rom))
+        body += b"".join(text + b"\0" for text in texts) + self.rom
         return body + hashlib.sha256(body).digest()
 
 
@@ -64,18 +69,18 @@ def parse(data: bytes) -> Firmware:
     if len(data) < at:
         raise DamagedImageError("is cut short")
     *lengths, rom_length = _LENGTHS.unpack_from(data, len(MAGIC))
-    expected = at + sum(lengths) + rom_length + _DIGEST
+    expected = at + sum(lengths) + len(lengths) + rom_length + _DIGEST
     if len(data) != expected:
         raise DamagedImageError(f"has {len(data)} bytes, not {expected}")
     if hashlib.sha256(data[:-_DIGEST]).digest() != data[-_DIGEST:]:
         raise DamagedImageError("does not match its own SHA-256")
     texts = []
     for length in lengths:
-        texts.append(data[at : at + length])
-        at += length
-    if not all(text and _printable(text) for text in texts):
+        texts.append(data[at : at + length + 1])
+        at += length + 1
+    if not all(text[1:] and text.endswith(b"\0") and _printable(text[:-1]) for text in texts):
         raise DamagedImageError("has no readable target, partition or version")
-    target, partition, version = (text.decode("ascii") for text in texts)
+    target, partition, version = (text[:-1].decode("ascii") for text in texts)
     return Firmware(target, partition, version, data[at:-_DIGEST])
 
 
@@ -94,13 +99,14 @@ def partitions_of(model: Model) -> tuple[str, ...]:
 def build(model: Model, stamp: str, *, frozen: bool = True) -> dict[str, bytes]:
     """Images of one version for all partitions, from the packages that are installed here.
 
-    :param stamp: of this build; with the ROM's hash it makes the version
+    :param stamp: of this build, letters and digits: it and the ROM's hash are in the version
     :param frozen: False: without the packages that the model has in its firmware
     """
     from .interpreter import rom_image  # the board itself does not need it
 
     rom = (rom_image(model.frozen) if frozen else None) or b""
-    version = f"{stamp}-{hashlib.sha256(rom).hexdigest()[:8]}"
+    digest = hashlib.sha256(rom).hexdigest()[:8]
+    version = f"MicroPython v{_RELEASE}-hil.{stamp}.{digest}"
     first, *others = partitions_of(model)
     roms = {first: rom} | dict.fromkeys(others, b"")
     return {

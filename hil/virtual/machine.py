@@ -346,9 +346,10 @@ class Machine:
                 return
             banner = self._banner[at:]
         elif _PROMPT in self._banner:
-            machine = self.board["machine"].encode()
-            first, separator, rest = self._banner.partition(b"\r\n" + _FRIENDLY_REPL)
-            banner = first.partition(b"; ")[0] + b"; " + machine + separator + rest
+            assert self.firmware is not None, "it runs"
+            first = f"{self.firmware.version}; {self.board['machine']}".encode()
+            _, separator, rest = self._banner.partition(b"\r\n" + _FRIENDLY_REPL)
+            banner = first + separator + rest
         else:
             return
         self._banner = b""

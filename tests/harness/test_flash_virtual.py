@@ -18,7 +18,7 @@ from hil.virtual.board import VirtualBoard
 from hil.virtual.bootloader import BLOCK
 from hil.virtual.firmware import build, parse
 
-IDENTITY = "import os, machine\nprint(os.uname().version, machine.unique_id().hex())"
+IDENTITY = "import os, machine\nprint(machine.unique_id().hex(), os.uname().version)"
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def version(board: VirtualBoard) -> str:
     with BoardLink(board.name, board.device) as link:
         link._reopen(deadline)
         with link.repl(deadline) as repl:
-            told, unique_id = repl.exec(IDENTITY, deadline).decode().split()
+            unique_id, _, told = repl.exec(IDENTITY, deadline).decode().strip().partition(" ")
     assert unique_id == board.unique_id.hex()
     return told
 
