@@ -8,14 +8,16 @@ import base64
 import json
 import socket
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from hil.boards.model import Model
 from hil.deadline import Deadline
 from hil.virtual import bus
 from hil.virtual.board import bootloader_serial_of
 from hil.virtual.bootloader import BLOCK
-from hil.virtual.firmware import DamagedImageError, parse
+from hil.virtual.firmware import DamagedImageError, build, parse
 
 from . import bootloader
 from .method import FlashError, Image, Job, Progress, Reason, Step, Unsupported
@@ -23,6 +25,13 @@ from .method import FlashError, Image, Job, Progress, Reason, Step, Unsupported
 # The bootloader is there in milliseconds; this is for a machine that is busy.
 _SHOWS_S = 10.0
 _RUN_AGAIN = "run again: the next run finds it in its bootloader, and flashes it"
+
+
+def fresh_images(row: Model) -> tuple[Image, ...]:
+    """Firmware for a virtual board of this model, built this moment: no board has it yet."""
+    now = datetime.now(UTC)
+    images = build(row, f"{now:%Y%m%dT%H%M%S%f}", f"{now:%Y-%m-%d}")
+    return tuple(Image(partition, content) for partition, content in images.items())
 
 
 def supports(job: Job) -> Unsupported | None:

@@ -7,7 +7,7 @@ An image is, numbers little-endian:
 1, 1, 1, 4 bytes      lengths of the following four parts; a zero byte ends each text
 target                the model's build target: ``OPENMV_N6``
 partition             where it belongs: ``FIRMWARE``; two images of an AE3 differ by it
-version               what ``os.uname().version`` and the banner say
+version               what ``os.uname().version`` says, and the banner
 ROM                   a ROM file system that is mounted at ``/rom``; may be empty
 32 bytes              SHA-256 of everything before
 ====================  ==============================================================
@@ -29,7 +29,7 @@ LONGEST = 16 * 1024 * 1024
 
 # The release whose ports the board table describes. Which MicroPython runs a virtual board does not
 # change with its firmware: sys.implementation tells.
-_RELEASE = "1.28.0"
+_RELEASE, _RELEASED = "v1.28.0", "2026-04-06"
 _LENGTHS = struct.Struct("<BBBI")
 _DIGEST = hashlib.sha256().digest_size
 
@@ -96,17 +96,20 @@ def partitions_of(model: Model) -> tuple[str, ...]:
     return model.flashed_together or ("FIRMWARE",)
 
 
-def build(model: Model, stamp: str, *, frozen: bool = True) -> dict[str, bytes]:
+def build(
+    model: Model, stamp: str, day: str = _RELEASED, *, frozen: bool = True
+) -> dict[str, bytes]:
     """Images of one version for all partitions, from the packages that are installed here.
 
     :param stamp: of this build, letters and digits: it and the ROM's hash are in the version
+    :param day: of this build, YYYY-MM-DD
     :param frozen: False: without the packages that the model has in its firmware
     """
     from .interpreter import rom_image  # the board itself does not need it
 
     rom = (rom_image(model.frozen) if frozen else None) or b""
     digest = hashlib.sha256(rom).hexdigest()[:8]
-    version = f"MicroPython v{_RELEASE}-hil.{stamp}.{digest}"
+    version = f"{_RELEASE}-hil.{stamp}.{digest} on {day}"
     first, *others = partitions_of(model)
     roms = {first: rom} | dict.fromkeys(others, b"")
     return {

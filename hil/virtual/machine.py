@@ -347,7 +347,7 @@ class Machine:
             banner = self._banner[at:]
         elif _PROMPT in self._banner:
             assert self.firmware is not None, "it runs"
-            first = f"{self.firmware.version}; {self.board['machine']}".encode()
+            first = f"MicroPython {self.firmware.version}; {self.board['machine']}".encode()
             _, separator, rest = self._banner.partition(b"\r\n" + _FRIENDLY_REPL)
             banner = first + separator + rest
         else:

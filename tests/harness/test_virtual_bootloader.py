@@ -293,7 +293,7 @@ def test_what_was_flashed_runs_and_says_its_version(board: VirtualBoard) -> None
     enter(board)
     assert flash(board, images["FIRMWARE"])
     wait_for(board, "run")
-    assert version(board) == f"{told}|{told}\r\n"
+    assert version(board) == f"{told}|MicroPython {told}\r\n"
     deadline = Deadline.after(10)
     with BoardLink("boot", board.device) as link, link.repl(deadline) as repl:
         assert repl.exec("import os\nprint(os.listdir('/'))", deadline) == b"['flash']\r\n"

@@ -18,7 +18,7 @@ print_exception = _builtin.print_exception
 stdin = _builtin.stdin
 stderr = _builtin.stderr
 # As the firmware's own version stands behind Python's.
-version = _builtin.version.split("; ", 1)[0] + "; " + _bsp.start["version"]
+version = _builtin.version.split("; ", 1)[0] + "; MicroPython " + _bsp.start["version"]
 version_info = _builtin.version_info
 
 _of = _builtin.implementation

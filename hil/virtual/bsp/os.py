@@ -13,7 +13,7 @@ def uname():
     import sys
 
     release = ".".join(str(part) for part in sys.implementation.version[:3])
-    version = sys.version.split("; ", 1)[-1]
+    version = _bsp.start["version"]
     name = _bsp.board["port"]
     return _namedtuple("uname", _FIELDS)(name, name, release, version, _bsp.board["machine"])
 
