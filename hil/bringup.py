@@ -213,6 +213,8 @@ class _Bringing:
                 locate=None if virtual else self._find_device,
             )
         )
+        if virtual:
+            self._flash_virtual(link, virtual, deadline)
         link.open(deadline)
         identity, hostname, notes = self._provision(
             link, replace(given, password=password), deadline, powered_off=virtual is not None
@@ -225,8 +227,9 @@ class _Bringing:
             spec,
             f"http://{address}{port}",
             password,
-            f"{identity.machine}, MicroPython {identity.release}, epoch {identity.epoch_year}, "
-            f"{hostname}.local at {address}{port}",
+            f"{identity.machine}, MicroPython {identity.release}, "
+            f"firmware {identity.version.partition(' ')[0] or 'unknown'}, "
+            f"epoch {identity.epoch_year}, {hostname}.local at {address}{port}",
             "",
         )
         if not target.api.alive(deadline.sooner(target.profile.boot_timeout_s)):
@@ -254,6 +257,26 @@ class _Bringing:
             VirtualBoard.start(self.spec.name, model=self.spec.model or "", state=self._folder())
         )
         return board
+
+    def _flash_virtual(self, link: BoardLink, virtual: VirtualBoard, deadline: Deadline) -> None:
+        """With firmware built this moment: every embedded run goes the way of a real board into its
+        bootloader and back. One that a cut power left with damaged firmware is repaired."""
+        from .boards.table import model
+        from .flash import flow
+        from .flash.method import Job
+        from .flash.virtual import fresh_images
+
+        row = model(virtual.model)
+        job = Job(
+            target=self.spec.name,
+            model=row,
+            method="virtual",
+            images=fresh_images(row),
+            link=link,
+            provision=self.spec.provision,
+            virtual=virtual,
+        )
+        flow.flash(job, self.state, deadline=deadline)
 
     def _made_up_password(self) -> SecretStr:
         """:raises ConfigError: the bench cannot give it to the application"""

@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import json
 import socket
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +25,9 @@ from .method import FlashError, Image, Job, Progress, Reason, Step, Unsupported
 
 # The bootloader is there in milliseconds; this is for a machine that is busy.
 _SHOWS_S = 10.0
+# Less than a real bus is looked at: it costs a run of the embedded bench nothing.
+_LOOK_S = 0.003
+_LOOKS = 15
 _RUN_AGAIN = "run again: the next run finds it in its bootloader, and flashes it"
 
 
@@ -64,8 +68,8 @@ def supports(job: Job) -> Unsupported | None:
 
 
 def is_waiting(job: Job, deadline: Deadline) -> bool:
-    """Whether this board is in its bootloader this moment."""
-    return _record(job) is not None
+    """Whether this board is in its bootloader, or comes up in it."""
+    return bootloader.wait_for(lambda _: _record(job), deadline) is not None
 
 
 def flash(job: Job, progress: Progress, deadline: Deadline) -> None:
@@ -85,7 +89,7 @@ def enter(job: Job, deadline: Deadline) -> Path:
     # A pseudo-terminal does not tell the other side its rate: there is no 1200-baud touch.
     by_repl = replace(job.model, bootloader_entries=("machine.bootloader",))
     record = bootloader.enter(
-        replace(job, model=by_repl), lambda _: _record(job), deadline, entering_s=_SHOWS_S
+        replace(job, model=by_repl), lambda _: _watch(job), deadline, entering_s=_SHOWS_S
     )
     return Path(record.loader)
 
@@ -113,6 +117,16 @@ def _record(job: Job) -> bus.VirtualPort | None:
     wanted = bootloader_serial_of(job.model, job.unique_id or job.virtual.unique_id)
     found = (port for port in bus.records(job.virtual.bus) if port.serial_number == wanted)
     return next((port for port in found if port.loader), None)
+
+
+def _watch(job: Job) -> bus.VirtualPort | None:
+    """Several looks at once: a virtual board is quicker than the eye that is kept on USB."""
+    never = threading.Event()
+    for _ in range(_LOOKS):
+        if record := _record(job):
+            return record
+        never.wait(_LOOK_S)
+    return None
 
 
 class _Loader:

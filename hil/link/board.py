@@ -52,7 +52,8 @@ try:
 except Exception:pass
 _k=_u.machine if _u else getattr(_i,'_machine','')
 _r=_u.release if _u else '.'.join(str(x) for x in _i.version[:3])
-print(repr((_m.unique_id(),_k,_r,_t.gmtime(0)[0],_h,_d)))
+_v=_u.version if _u else ''
+print(repr((_m.unique_id(),_k,_r,_t.gmtime(0)[0],_h,_d,_v)))
 """
 
 
@@ -66,6 +67,7 @@ class Identity:
     :ivar epoch_year: the year that the board's clock counts from, 1970 or 2000
     :ivar hostname: ``network.hostname()``; ``None`` where the board has no network
     :ivar address: IPv4 address of its Wi-Fi; ``None`` while it has none
+    :ivar version: the firmware's own: ``v1.28.0 on 2026-04-06``; empty where the board tells none
     """
 
     unique_id: bytes
@@ -74,6 +76,7 @@ class Identity:
     epoch_year: int
     hostname: str | None
     address: str | None
+    version: str = ""
 
 
 class BoardLink:
@@ -308,9 +311,9 @@ def identify(repl: Repl, deadline: Deadline) -> Identity:
     """The same in a conversation that is open already."""
     told = repl.exec(_IDENTIFY, deadline).decode(errors="replace").strip()
     try:
-        unique_id, machine, release, epoch_year, hostname, address = ast.literal_eval(told)
+        unique_id, machine, release, epoch_year, hostname, address, version = ast.literal_eval(told)
     except (ValueError, SyntaxError):
         raise BoardError(
             f"the board answered {told[:200]!r} instead of its identity", target=repl.port.target
         ) from None
-    return Identity(bytes(unique_id), machine, release, epoch_year, hostname, address)
+    return Identity(bytes(unique_id), machine, release, epoch_year, hostname, address, version)

@@ -170,6 +170,12 @@ class VirtualBoard:
         return bytes.fromhex(spec["unique_id"])
 
     @property
+    def model(self) -> str:
+        """Its key in the board table."""
+        spec = json.loads((self.state / "board.json").read_bytes())
+        return str(spec["model"])
+
+    @property
     def bus(self) -> Path:
         """Where it is plugged in."""
         spec = json.loads((self.state / "board.json").read_bytes())

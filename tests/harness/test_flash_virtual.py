@@ -6,13 +6,17 @@ import dataclasses
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from hil.boards.table import model
+from hil import config, listing
+from hil.boards.table import bootloader_serial_number_of, model
 from hil.deadline import Deadline
+from hil.flash import flow
 from hil.flash import virtual as method
-from hil.flash.method import FlashError, Image, Job, Reason, Step, methods, quiet
+from hil.flash.flow import Outcome
+from hil.flash.method import FlashError, Image, Job, Reason, RefusedError, Step, methods, quiet
 from hil.link.board import BoardLink
 from hil.virtual.board import VirtualBoard
 from hil.virtual.bootloader import BLOCK
@@ -21,10 +25,21 @@ from hil.virtual.firmware import build, parse
 IDENTITY = "import os, machine\nprint(machine.unique_id().hex(), os.uname().version)"
 
 
-@pytest.fixture
-def board(tmp_path: Path) -> Iterator[VirtualBoard]:
-    with VirtualBoard.start("porch", state=tmp_path / "s", bus=tmp_path / "bus") as board:
+@pytest.fixture(scope="module")
+def n6(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VirtualBoard]:
+    folder = tmp_path_factory.mktemp("n6")
+    with VirtualBoard.start("porch", state=folder / "s", bus=folder / "bus") as board:
         yield board
+
+
+@pytest.fixture
+def board(n6: VirtualBoard) -> VirtualBoard:
+    """As it came from the factory, just powered on: no fault outlives its power."""
+    n6.power_off()
+    for name, image in build(model("openmv-n6"), "factory").items():
+        (n6.state / "partitions" / f"{name}.bin").write_bytes(image)
+    n6.power_on()
+    return n6
 
 
 def images(key: str = "openmv-n6", stamp: str = "today") -> tuple[Image, ...]:
@@ -120,7 +135,7 @@ def test_a_board_that_waits_in_its_bootloader_is_flashed_without_its_repl(
     board: VirtualBoard,
 ) -> None:
     with BoardLink(board.name, board.device) as link:
-        assert not method.is_waiting(job_for(board, link), Deadline.after(1))
+        assert not method.is_waiting(job_for(board, link), Deadline.after(0))
         enter(board)
         assert method.is_waiting(job_for(board, link), Deadline.after(1))
     job = flash(board, in_bootloader=True, unique_id=None)
@@ -221,3 +236,105 @@ def test_a_bootloader_in_other_hands_is_an_error(board: VirtualBoard) -> None:
         other.connect(str((board.state / "bootloader.sock").resolve()))
         with pytest.raises(FlashError, match="its bootloader"):
             flash(board, in_bootloader=True)
+
+
+# From end to end
+
+
+def run_flow(board: VirtualBoard, state: Path, **changed: Any) -> Outcome:
+    with BoardLink(board.name, board.device) as link:
+        return flow.flash(job_for(board, link, **changed), state, deadline=Deadline.after(30))
+
+
+def test_the_flow_proves_the_version_and_does_nothing_twice(
+    board: VirtualBoard, tmp_path: Path
+) -> None:
+    first = run_flow(board, tmp_path)
+    assert first.written == ("FIRMWARE",)
+    assert first.notes == (), "the version is proven"
+    assert first.reported.build == version_of(images())
+    boots = board.control("status")["boots"]
+    assert run_flow(board, tmp_path).written == ()
+    assert board.control("status")["boots"] == boots
+    assert run_flow(board, tmp_path, given=images(stamp="tomorrow")).written == ("FIRMWARE",)
+
+
+def test_a_board_left_in_its_bootloader_is_found_and_brought_back(
+    board: VirtualBoard, tmp_path: Path
+) -> None:
+    enter(board)
+    assert run_flow(board, tmp_path).written == ("FIRMWARE",)
+    assert version(board) == version_of(images())
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ((Image("BOOTLOADER", images()[0].content),), Reason.NEVER_WRITTEN),
+        ((Image("HP", images()[0].content),), Reason.UNKNOWN_PARTITION),
+        (images("openmv-h7"), Reason.OTHER_MODEL),
+        ((Image("FIRMWARE", images()[0].content[:-1]),), Reason.DAMAGED),
+        ((), Reason.EMPTY),
+    ],
+)
+def test_what_is_refused_leaves_the_board_alone(
+    board: VirtualBoard, tmp_path: Path, given: tuple[Image, ...], reason: Reason
+) -> None:
+    before = (board.state / "partitions" / "FIRMWARE.bin").read_bytes()
+    boots = board.control("status")["boots"]
+    with pytest.raises(RefusedError) as error:
+        run_flow(board, tmp_path, given=given)
+    assert error.value.reason is reason
+    assert board.control("status")["boots"] == boots
+    assert (board.state / "partitions" / "FIRMWARE.bin").read_bytes() == before
+
+
+def test_one_core_alone_is_refused(tmp_path: Path) -> None:
+    with (
+        VirtualBoard.start(
+            "porch", "openmv-ae3", state=tmp_path / "s", bus=tmp_path / "bus"
+        ) as board,
+        pytest.raises(RefusedError) as error,
+    ):
+        run_flow(board, tmp_path, given=images("openmv-ae3")[:1])
+    assert error.value.reason is Reason.INCOMPLETE
+
+
+def test_a_board_without_consent_is_refused(board: VirtualBoard, tmp_path: Path) -> None:
+    with pytest.raises(RefusedError) as error:
+        run_flow(board, tmp_path, provision=False)
+    assert error.value.reason is Reason.NO_CONSENT
+
+
+@pytest.mark.parametrize("fault", ["stays", "gone"])
+def test_a_bootloader_that_never_comes_back_is_one_error_in_time(
+    board: VirtualBoard, tmp_path: Path, fault: str
+) -> None:
+    board.control("bootloader_fault", kind=fault)
+    impatient = dataclasses.replace(
+        model("openmv-n6"), back_from_bootloader_s=0.5, bootloader_on_reset_s=0.0
+    )
+    with pytest.raises(FlashError) as error:
+        run_flow(board, tmp_path, model=impatient)
+    assert error.value.step is Step.RETURN
+    assert str(error.value).startswith("porch: flashing failed at 'return to MicroPython': ")
+    assert "\n  -> reset it by its button" in str(error.value)
+    board.power_off()
+    board.power_on()
+    assert version(board) == version_of(images())
+
+
+def test_hil_list_shows_a_board_in_its_bootloader(
+    board: VirtualBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HIL_VIRTUAL_BUS", str(board.bus))
+    enter(board)
+    rows = listing.rows(config.embedded_inventory(), ask=True)
+    (row,) = [row for row in rows if row.target is None]
+    number = bootloader_serial_number_of(model("openmv-n6"), board.unique_id)
+    assert (row.model, row.state, row.port, row.serial_number) == (
+        "openmv-n6",
+        "bootloader",
+        "",
+        number,
+    )

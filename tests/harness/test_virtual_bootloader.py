@@ -162,10 +162,20 @@ def test_any_requests_are_done_or_refused(
 # In and out
 
 
-@pytest.fixture
-def board(tmp_path: Path) -> Iterator[VirtualBoard]:
-    with VirtualBoard.start("boot", state=tmp_path / "s", bus=tmp_path / "bus") as board:
+@pytest.fixture(scope="module")
+def n6(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VirtualBoard]:
+    folder = tmp_path_factory.mktemp("n6")
+    with VirtualBoard.start("boot", state=folder / "s", bus=folder / "bus") as board:
         yield board
+
+
+@pytest.fixture
+def board(n6: VirtualBoard) -> VirtualBoard:
+    """As it came from the factory, just powered on: no fault outlives its power."""
+    n6.power_off()
+    (n6.state / "partitions" / "FIRMWARE.bin").write_bytes(build(N6, "factory")["FIRMWARE"])
+    n6.power_on()
+    return n6
 
 
 def the_port(board: VirtualBoard) -> usb.UsbPort | None:
