@@ -203,7 +203,7 @@ class _Bringing:
             hold(lock_key(spec, self.state), f"checks on {spec.name}", deadline)
         )
         virtual = self._power_virtual() if spec.kind == "virtual" else None
-        if spec.flash:
+        if spec.flash or virtual:
             flashed = self._flash(spec.flash, virtual)
             deadline = Deadline.after(BRING_UP_BUDGET_S)  # flashing has a budget of its own
         link = self.stack.enter_context(
@@ -213,8 +213,6 @@ class _Bringing:
                 locate=None if virtual else self._find_device,
             )
         )
-        if virtual:
-            self._flash_virtual(link, virtual, deadline)
         link.open(deadline)
         identity, hostname, notes = self._provision(
             link, replace(given, password=password), deadline, powered_off=virtual is not None
@@ -258,26 +256,6 @@ class _Bringing:
         )
         return board
 
-    def _flash_virtual(self, link: BoardLink, virtual: VirtualBoard, deadline: Deadline) -> None:
-        """With firmware built this moment: every embedded run goes the way of a real board into its
-        bootloader and back. One that a cut power left with damaged firmware is repaired."""
-        from .boards.table import model
-        from .flash import flow
-        from .flash.method import Job
-        from .flash.virtual import fresh_images
-
-        row = model(virtual.model)
-        job = Job(
-            target=self.spec.name,
-            model=row,
-            method="virtual",
-            images=fresh_images(row),
-            link=link,
-            provision=self.spec.provision,
-            virtual=virtual,
-        )
-        flow.flash(job, self.state, deadline=deadline)
-
     def _made_up_password(self) -> SecretStr:
         """:raises ConfigError: the bench cannot give it to the application"""
         profile = _profile(self.spec)
@@ -299,10 +277,18 @@ class _Bringing:
 
     # --- what the board runs ---
 
-    def _flash(self, wanted: FlashSpec, virtual: VirtualBoard | None) -> tuple[str, ...]:
-        """The firmware; a note for the report where the board had it not."""
+    def _flash(self, wanted: FlashSpec | None, virtual: VirtualBoard | None) -> tuple[str, ...]:
+        """The firmware; a note for the report where the board had it not.
+
+        Where none is wanted, a virtual board's is built this moment: so every embedded run goes the
+        way of a real board into its bootloader and back, and repairs one that lost its power there.
+        """
         from . import flashing
 
+        if wanted is None:
+            assert virtual is not None, "a real board is flashed when its owner wants it"
+            flashing.flash_fresh(self.spec, self.state, virtual)
+            return ()
         outcome = flashing.flash(self.spec, wanted, self.state, virtual=virtual)
         return (flashing.told(outcome),) if outcome.written else ()
 

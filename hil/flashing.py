@@ -91,6 +91,28 @@ def flash(
         return outcome
 
 
+def flash_fresh(spec: TargetSpec, state: Path, virtual: VirtualBoard) -> Outcome:
+    """Flash a virtual board with firmware that is built this moment. Whoever calls holds its lock.
+
+    :param state: the folder for what outlives a run
+    :raises HilError: see :func:`hil.flash.flow.flash`
+    """
+    from .flash.virtual import fresh_images
+
+    row = model(virtual.model)
+    with link_to(spec, virtual) as link:
+        job = Job(
+            target=spec.name,
+            model=row,
+            method="virtual",
+            images=fresh_images(row),
+            link=link,
+            provision=spec.provision,
+            virtual=virtual,
+        )
+        return flow.flash(job, state)
+
+
 def examine(
     spec: TargetSpec, wanted: FlashSpec, state: Path, *, virtual: VirtualBoard | None = None
 ) -> Examined:
