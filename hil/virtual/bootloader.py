@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import json
 import os
 import socket
@@ -87,7 +86,7 @@ class Loader:
             if op == "download":
                 self._download(**request)
             elif op == "manifest":
-                return self._manifest(**request)
+                self._manifest(**request)
             else:
                 raise ValueError(f"no operation {op!r}")
         return {}
@@ -136,15 +135,13 @@ class Loader:
             )
         return self.error is None
 
-    def _manifest(self, partition: str) -> dict[str, Any]:
+    def _manifest(self, partition: str) -> None:
         if not self._may_write(partition):
-            return {}
+            return
         if self._current is None or self._current[0] != partition:
             raise ValueError(f"nothing was downloaded to {partition}")
         self._current = None
         self._partitions.image(partition)
-        data = self._partitions.path(partition).read_bytes()
-        return {"sha256": hashlib.sha256(data).hexdigest()}
 
 
 class LoaderPlug:
