@@ -59,6 +59,13 @@ def test_an_image_with_something_behind_it_is_none(firmware: Firmware, more: byt
         parse(firmware.pack() + more)
 
 
+def test_its_own_length_counts_too() -> None:
+    body = Firmware("OPENMV_N6", "FIRMWARE", "v1", b"rom").pack()[:-32]
+    assert parse(signed(body)).rom == b"rom"
+    with pytest.raises(DamagedImageError, match="has 73 bytes, not 72"):
+        parse(signed(body + b"."))
+
+
 @given(st.one_of(st.binary(max_size=200), st.binary(max_size=200).map(lambda data: MAGIC + data)))
 def test_other_bytes_are_none(data: bytes) -> None:
     with pytest.raises(DamagedImageError):
