@@ -26,6 +26,12 @@ RESET = "import machine\nmachine.reset()"
 STARVE_WATCHDOG = "import machine\nmachine.WDT(timeout=1000)\nwhile True: pass"
 #: A board that resets drops its USB port at once; one behind a UART bridge never does. Seconds.
 _GONE_S = 2.0
+#: A serial server that has lost its port hangs up at once, or not at all: ser2net 4.3 with its
+#: default `chardelay` kept five of six connections to a board that was gone. Then we do. Seconds.
+_REMOTE_GONE_S = 0.5
+#: A serial server whose board is away says so, but pyserial waits for the answer to its question:
+#: while a board resets, not as long as the first time. Seconds.
+_REMOTE_ANSWER_S = 1.0
 #: Between two looks for the port of a resetting board, seconds. Plain polling: inotify would need
 #: a dependency, and does not exist for a COM port.
 _LOOK_S = 0.01
@@ -149,7 +155,10 @@ class BoardLink:
         while True:
             try:
                 self.device = self.locate(deadline)
-                return self._attach(Port(self.device, self.baudrate, target=self.name))
+                answer_s = max(0.1, min(_REMOTE_ANSWER_S, deadline.remaining()))
+                return self._attach(
+                    Port(self.device, self.baudrate, target=self.name, answer_s=answer_s)
+                )
             except (BenchError, PortGoneError) as error:
                 if deadline.expired:
                     raise BoardError(
@@ -271,7 +280,8 @@ class BoardLink:
         """Run what takes the board off the bus, and close its port where it goes with it.
 
         :param by: the code that ends in a reset or in the bootloader
-        :returns: whether the port has vanished; one behind a UART bridge never does
+        :returns: whether the port has vanished; one behind a UART bridge never does, and one at a
+            serial server, which does not always notice, is taken for vanished
         :raises BoardError: no raw REPL to run it in
         """
         with self._lock:
@@ -279,7 +289,8 @@ class BoardLink:
             self.expect_reset()
             with contextlib.suppress(PortGoneError):
                 repl.start(by, deadline)
-            gone = repl.port.wait_gone(deadline.sooner(_GONE_S))
+            patience = _REMOTE_GONE_S if repl.port.remote else _GONE_S
+            gone = repl.port.wait_gone(deadline.sooner(patience)) or repl.port.remote
             if gone:
                 self.close()
             return gone

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,6 +14,9 @@ from hil.errors import BenchError
 
 #: Ports behind an URL are read by pyserial, which can be told to stop only between two reads.
 READ_S = 0.2
+#: How long a serial server may take to answer each of RFC 2217's questions, seconds: pyserial's own
+#: figure. ser2net 4.3 on the same host answers within a millisecond.
+ANSWER_S = 3.0
 
 
 class _LocalSerial(serial.Serial):  # type: ignore[misc]
@@ -24,26 +26,55 @@ class _LocalSerial(serial.Serial):  # type: ignore[misc]
         pass
 
 
-def open_serial(device: str, baudrate: int, target: str | None) -> serial.SerialBase:
+def is_remote(device: str) -> bool:
+    """Whether it is a port behind a serial server: an URL, not a device path."""
+    return "://" in device
+
+
+def open_serial(
+    device: str, baudrate: int, target: str | None, answer_s: float = ANSWER_S
+) -> serial.SerialBase:
     """Open a device path or a pyserial URL, with an exclusive lock.
 
+    :param answer_s: how long a serial server may take to each question, seconds
     :raises BenchError: the port is missing, not permitted, or held by another process
     """
-    opener = serial.serial_for_url if "://" in device else _LocalSerial
+    if is_remote(device):
+        return _open_remote(device, baudrate, target, answer_s)
     try:
-        with warnings.catch_warnings():
-            # pyserial 3.5's rfc2217 calls setDaemon(); it must not fail under `-W error`.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            return opener(device, baudrate=baudrate, timeout=READ_S, exclusive=True)
+        return _LocalSerial(device, baudrate=baudrate, timeout=READ_S, exclusive=True)
     except (OSError, ValueError) as error:  # SerialException is an OSError
         raise _why_not(device, error, target) from None
 
 
-def _why_not(device: str, error: OSError | ValueError, target: str | None) -> BenchError:
-    if "://" in device:
-        return BenchError(
-            f"cannot open {device}: {error}", target=target, hint="is the serial server running?"
+def _open_remote(
+    device: str, baudrate: int, target: str | None, answer_s: float
+) -> serial.SerialBase:
+    from hil.link.remote import RawTcp, Rfc2217, parting_words, why_not_remote
+
+    opened: serial.SerialBase
+    if device.startswith("socket://"):
+        opened, url = RawTcp(timeout=READ_S, exclusive=True), device
+    elif device.startswith("rfc2217://"):
+        # Without waiting for answers about DTR and RTS: ser2net gives none for a port that lacks
+        # the lines (a pseudo-terminal), and nothing here depends on them.
+        opened = Rfc2217(baudrate=baudrate, timeout=READ_S, exclusive=True)
+        url = f"{device}?ign_set_control&timeout={answer_s:.1f}"
+    else:
+        raise BenchError(
+            f"{device} is no port", target=target, hint="rfc2217://HOST:PORT or socket://HOST:PORT"
         )
+    try:
+        opened.port = url
+        opened.open()
+    except (OSError, ValueError) as error:
+        connected = not str(error).startswith("Could not open port")
+        words = parting_words(device) if connected else b""
+        raise why_not_remote(device, str(error), words, target) from None
+    return opened
+
+
+def _why_not(device: str, error: OSError | ValueError, target: str | None) -> BenchError:
     number = getattr(error, "errno", None)
     if number == errno.ENOENT or not Path(device).exists():
         return BenchError(

@@ -1,6 +1,7 @@
 """The contract: what the harness relies on in a board, as one suite for every kind of board.
 
-Against the virtual models and the micro:bit firmware on QEMU by default; against a real board with
+Against the virtual models, one of them behind ser2net, and the micro:bit firmware on QEMU by
+default; against a real board with
 ``pytest tests/harness/contract --target NAME``, where NAME is a board in devices.yaml. Files go to
 a folder of their own and are removed; the board is reset.
 """
@@ -13,11 +14,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from contract_board import MICROBIT_FIRMWARE, ContractBoard, listed, microbit, virtual
+from contract_board import (
+    MICROBIT_FIRMWARE,
+    ContractBoard,
+    behind_ser2net,
+    listed,
+    microbit,
+    virtual,
+)
 
 from hil.config import TargetSpec, load, select
 
 VIRTUAL = ("openmv-n6", "openmv-ae3")
+REMOTE = ("ser2net-rfc2217", "ser2net-socket")
 #: What the micro:bit is for; of the others it has nothing.
 SERIAL_PART = ("test_contract_repl", "test_contract_application")
 
@@ -35,7 +44,7 @@ def _spec(config: pytest.Config, name: str) -> TargetSpec:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "contract_board" in metafunc.fixturenames:
         microbit = ["microbit"] if metafunc.module.__name__ in SERIAL_PART else []
-        boards = _targets(metafunc.config) or [*VIRTUAL, *microbit]
+        boards = _targets(metafunc.config) or [*VIRTUAL, *REMOTE, *microbit]
         metafunc.parametrize("contract_board", boards, indirect=True, scope="session")
 
 
@@ -50,6 +59,10 @@ def contract_board(
     with contextlib.ExitStack() as stack:
         if name in _targets(request.config):
             yield stack.enter_context(listed(_spec(request.config, name)))
+        elif name in REMOTE:
+            ser2net = require_program("ser2net", "ser2net")
+            folder = tmp_path_factory.mktemp(name)
+            yield stack.enter_context(behind_ser2net(name.partition("-")[2], ser2net, folder))
         elif name == "microbit":
             require_file(MICROBIT_FIRMWARE, "firmware-microbit-micropython")
             qemu = require_program("qemu-system-arm", "qemu-system-arm")

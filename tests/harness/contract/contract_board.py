@@ -58,6 +58,23 @@ def virtual(model: str, state: Path) -> Iterator[ContractBoard]:
 
 
 @contextlib.contextmanager
+def behind_ser2net(scheme: str, program: Path, state: Path) -> Iterator[ContractBoard]:
+    """A virtual board at a serial server that is set up as docs/remote-serial.md advises; with
+    ser2net's defaults: test_link_remote.py."""
+    from serial_server import ser2net
+
+    from hil.virtual.board import VirtualBoard
+
+    with (
+        VirtualBoard.start(f"contract-{scheme}", state=state, bus=state / "bus") as board,
+        ser2net(program, board.device, scheme, state / "s", tuned=True) as server,
+        BoardLink(board.name, server.url) as link,
+    ):
+        link.open(Deadline.after(10))
+        yield ContractBoard(f"ser2net-{scheme}", link, http=(board.address, board.http_port))
+
+
+@contextlib.contextmanager
 def listed(spec: TargetSpec) -> Iterator[ContractBoard]:
     """A real board of devices.yaml. It is written to and reset, so it must be listed for that."""
     from hil.discovery import usb
