@@ -171,15 +171,38 @@ def _expect_answer(target: Target, deadline: Deadline) -> None:
         )
 
 
-def _http_port(device: str) -> str:
+def _http_port(address: str) -> str:
     """``:8080`` for a virtual board, started by this run or by ``hil virtual up``: an ordinary user
     cannot give it port 80. Empty for a real one."""
     from .virtual import bus
 
     for record in bus.records(bus.default_bus()):
-        if record.device == device:
+        if record.address == address:
             return f":{record.http_port}"
     return ""
+
+
+def other_board(spec: TargetSpec, identity: Identity) -> BenchError | None:
+    """Whether the port leads to another board than the one that devices.yaml lists."""
+    found = identity.unique_id.hex()
+    if spec.unique_id is None or found == spec.unique_id.lower():
+        return None
+    return BenchError(
+        f"{spec.port or spec.usb_serial} leads to another board: devices.yaml lists unique_id"
+        f" {spec.unique_id}, the board says {found} ({identity.machine})",
+        target=spec.name,
+        hint="have two boards been swapped? correct 'port' or 'unique_id' in devices.yaml",
+    )
+
+
+def _unproven(spec: TargetSpec, identity: Identity) -> list[str]:
+    """A note for a port that tells nothing of the board behind it."""
+    if spec.kind != "board" or spec.usb_serial or spec.unique_id:
+        return []
+    return [
+        f"nothing proves that {spec.port} leads to the board that is meant: write "
+        f"'unique_id: {identity.unique_id.hex()}' into devices.yaml"
+    ]
 
 
 @dataclass
@@ -214,13 +237,14 @@ class _Bringing:
             )
         )
         link.open(deadline)
+        self._require_unique_id(link, deadline)
         identity, hostname, notes = self._provision(
             link, replace(given, password=password), deadline, powered_off=virtual is not None
         )
         link.hard_reset(deadline)
 
         resolved, address, more_notes = self._address(link, hostname, deadline)
-        port = _http_port(link.device)
+        port = _http_port(address)
         target = _target(
             spec,
             f"http://{address}{port}",
@@ -275,6 +299,17 @@ class _Bringing:
 
         return Locator(self.spec)
 
+    def _require_unique_id(self, link: BoardLink, deadline: Deadline) -> None:
+        """A wrong board is asked in a pause: it goes on, and nothing has been written on it."""
+        from .link.board import identify
+
+        if self.spec.unique_id is None:
+            return
+        with link.paused(deadline, lambda _: True) as repl:
+            identity = identify(repl, deadline)
+        if problem := other_board(self.spec, identity):
+            raise problem
+
     # --- what the board runs ---
 
     def _flash(self, wanted: FlashSpec | None, virtual: VirtualBoard | None) -> tuple[str, ...]:
@@ -311,6 +346,7 @@ class _Bringing:
             # From here on the application stands still: whatever fails, it is started again.
             self.stack.callback(self._put_back, link, powered_off=powered_off)
             identity = identify(repl, deadline)
+            notes += _unproven(spec, identity)
             left = journal.restore(repl, deadline)
             if left:
                 notes.append(f"restored what a killed run had left: {', '.join(left.paths)}")

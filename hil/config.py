@@ -75,7 +75,9 @@ class TargetSpec:
         that answers HTTP)
     :ivar model: a key of the board table; None only for ``url``
     :ivar usb_serial: the USB serial number that tells the board from all others
-    :ivar port: a serial device or a pyserial URL, where there is no USB serial number
+    :ivar port: a serial device, or ``rfc2217://HOST:PORT`` or ``socket://HOST:PORT`` of a serial
+        server, where there is no USB serial number
+    :ivar unique_id: the board's ``machine.unique_id()``; None: whatever board is behind the port
     :ivar hostname: name on the network without ``.local``; None: the harness makes a unique one
     :ivar url: base URL
     :ivar profile: name of a packaged profile, or the absolute path of a file
@@ -95,6 +97,7 @@ class TargetSpec:
     model: str | None = None
     usb_serial: str | None = None
     port: str | None = None
+    unique_id: str | None = None
     hostname: str | None = None
     url: str | None = None
     profile: str = "camera"
@@ -195,6 +198,7 @@ _KINDS: Mapping[str, tuple[Kind, ...]] = {
     "model": ("virtual", "board"),
     "usb_serial": ("board",),
     "port": ("board",),
+    "unique_id": ("board",),
     "hostname": ("virtual", "board"),
     "url": ("url",),
     "firmware": ("virtual", "board"),
@@ -257,6 +261,7 @@ def _target(document: Document, name: str, entry: Value) -> TargetSpec | None:
     for check in (
         _model,
         _addresses,
+        _unique_id,
         _hostname,
         _url,
         _profile,
@@ -348,7 +353,11 @@ def _addresses(document: Document, place: Place, fields: dict[str, Any]) -> None
         document.mistake(
             (*place, "usb_serial"), "'usb_serial' holds a blank or a control character"
         )
-    if not isinstance(port, str) or serial:
+    if not isinstance(port, str):
+        return
+    if "://" in port:
+        _remote_port(document, place, port, fields)
+    if serial:
         return
     by_usb = key in {row.key for row in models()} and model(str(key)).identified_by_usb
     if by_usb and re.match(r"/dev/(ttyACM|cu\.usbmodem|tty\.usbmodem)", port):
@@ -356,6 +365,43 @@ def _addresses(document: Document, place: Place, fields: dict[str, Any]) -> None
             (*place, "port"),
             f"{port!a} may be another board after the next reset: write 'usb_serial'"
             " ('hil list' shows it)",
+        )
+
+
+def _remote_port(document: Document, place: Place, port: str, fields: dict[str, Any]) -> None:
+    try:
+        parts = urlsplit(port)
+        sound = parts.hostname and parts.port and parts.scheme in ("rfc2217", "socket")
+        bare = port == f"{parts.scheme}://{parts.netloc}" and "@" not in parts.netloc
+    except ValueError:
+        sound = bare = False
+    if not sound or not bare or re.search(r"\s", port):
+        document.mistake(
+            (*place, "port"),
+            "'port' at a serial server is rfc2217://HOST:PORT or socket://HOST:PORT",
+        )
+    if "usb_serial" in fields:
+        document.mistake(
+            (*place, "usb_serial"),
+            "'usb_serial' does not show through a serial server: write 'unique_id' instead",
+            key=True,
+        )
+
+
+def _unique_id(document: Document, place: Place, fields: dict[str, Any]) -> None:
+    written, key = fields.get("unique_id"), fields.get("model")
+    if not isinstance(written, str):
+        return
+    if not re.fullmatch(r"([0-9A-Fa-f]{2})+", written):
+        document.mistake(
+            (*place, "unique_id"), "'unique_id' is hexadecimal: 2 digits for each byte"
+        )
+        return
+    known = {row.key: row.unique_id_bytes for row in models()}
+    if key in known and len(written) != 2 * known[key]:
+        document.mistake(
+            (*place, "unique_id"),
+            f"'unique_id' of {key!a} has {2 * known[key]} digits, not {len(written)}",
         )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .deadline import Deadline
-from .sighting import ATTACHED, Holders, Sighting, lock_key, port_held, sight, unlisted
+from .sighting import ATTACHED, REMOTE, Holders, Sighting, lock_key, port_held, sight, unlisted
 
 if TYPE_CHECKING:
     from .config import Inventory, TargetSpec
@@ -29,8 +29,9 @@ ASK_BUDGET_S = 10.0
 @dataclass(frozen=True)
 class Row:
     """:ivar target: name in devices.yaml; None: attached but not listed
-    :ivar state: in plain words, parts with "; " between them. ``attached``: it can be used. Others
-        begin with ``absent``, ``only on the network``, ``in its bootloader``, ``held by …``,
+    :ivar state: in plain words, parts with "; " between them. ``attached``: it can be used;
+        ``remote``: it is behind a serial server, and was not looked for. Others begin with
+        ``absent``, ``only on the network``, ``in its bootloader``, ``held by …``,
         ``port held by …``, ``unlisted`` (attached, only read), ``embedded`` (started when
         needed), ``url``
     :ivar location: where it is plugged in: ``1-2.3``
@@ -136,7 +137,8 @@ def _unlisted(port: UsbPort, holders: Holders) -> Row:
 
 def _asked_all(seen: Iterable[Sighting], holders: Holders) -> dict[str, Identity | str]:
     """What each board that is attached and free says of itself, all asked at once."""
-    free = [one for one in seen if one.spec.kind == "board" and one.presence == ATTACHED]
+    boards = [one for one in seen if one.spec.kind == "board"]
+    free = [one for one in boards if one.presence in (ATTACHED, REMOTE)]
     free = [one for one in free if not one.held(holders)]
     if not free:
         return {}

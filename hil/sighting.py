@@ -17,6 +17,8 @@ Holders = Mapping[str, Sequence[tuple[int, str]]]
 """Of each port the processes that have it open: pid and command."""
 
 ATTACHED = "attached"
+REMOTE = "remote"
+"""Behind a serial server: whether it is there would show only by opening it."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Sighting:
 
     @property
     def presence(self) -> str:
-        """``attached``, or what else there is to say, in plain words."""
+        """``attached``, ``remote``, or what else there is to say, in plain words."""
         spec = self.spec
         if spec.kind != "board":
             return "embedded" if spec.kind == "virtual" else spec.kind
@@ -52,7 +54,9 @@ class Sighting:
             return _runs(spec, self.ports[0])
         if self.loader and self.loader.certain:
             return str(self.loader).removeprefix("is ")
-        if spec.port and ("://" in spec.port or Path(spec.port).exists()):
+        if spec.port and "://" in spec.port:
+            return REMOTE
+        if spec.port and Path(spec.port).exists():
             return ATTACHED
         known = self.answer and self.answer.address
         absent = "only on the network" if known else "absent"

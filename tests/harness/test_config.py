@@ -412,3 +412,40 @@ def test_any_tree_is_read_or_refused(tree):
     import json  # JSON is YAML
 
     _only_config_error(json.dumps(tree))
+
+
+# --- ports behind a serial server ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("port", ["rfc2217://loft-pi:4000", "socket://10.0.0.7:4001"])
+def test_a_port_may_be_at_a_serial_server(devices, port):
+    path = devices(board(usb_serial=None, port=port, unique_id="00112233445566778899AAbb"))
+    porch = config.read(path).targets["porch"]
+    assert (porch.port, porch.unique_id) == (port, "00112233445566778899AAbb")
+
+
+@pytest.mark.parametrize(
+    "port",
+    [
+        *("telnet://loft-pi:4000", "rfc2217://loft-pi", "rfc2217://:4000", "socket://loft-pi:0"),
+        *("socket://loft-pi:70000", "rfc2217://me:secret@loft-pi:4000", "rfc2217://loft-pi:1/x"),
+        *("rfc2217://loft-pi:4000?timeout=100", "rfc2217://[loft:4000", '"socket://loft pi:4000"'),
+    ],
+)
+def test_a_port_at_a_serial_server_has_a_host_and_a_port_and_nothing_else(mistakes, port):
+    (told,) = mistakes(board(usb_serial=None, port=port))
+    assert "rfc2217://HOST:PORT or socket://HOST:PORT" in told
+    assert "secret" not in told
+
+
+def test_a_usb_serial_number_does_not_show_through_a_serial_server(mistakes):
+    (told,) = mistakes(board(port="rfc2217://loft-pi:4000"))
+    assert told.startswith("5:5: 'usb_serial' does not show through")
+    assert "unique_id" in told
+
+
+@pytest.mark.parametrize("unique_id", ["0011", "00:11", "0x001122", "001"])
+def test_a_unique_id_is_as_long_as_the_models(mistakes, unique_id):
+    (told,) = mistakes(board(unique_id=f'"{unique_id}"'))
+    assert "'unique_id'" in told
+    assert "digits" in told
