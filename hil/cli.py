@@ -126,11 +126,31 @@ def init(output: Path, force: bool) -> None:
 @_devices
 @_json
 @click.option("--repl", is_flag=True, help="Also enter each board's REPL; pauses its application.")
-def doctor(names: tuple[str, ...], devices: Path | None, as_json: bool, repl: bool) -> None:
-    """Examine this host and the listed targets, and say what to do next."""
-    from . import doctor as examination
+@click.option(
+    "--udev", is_flag=True, help="Print udev rules for all known boards, and how to install."
+)
+def doctor(
+    names: tuple[str, ...], devices: Path | None, as_json: bool, repl: bool, udev: bool
+) -> None:
+    """Examine this host and the listed targets, and say what to do next.
 
-    findings = examination.examine(_inventory(devices), names or None, repl=repl)
+    Each line is ok, note (worth knowing), warn (a run may trip over it), fail (a run fails of it:
+    exit code 1), or skip (not examined, and why).
+    """
+    if udev:
+        from .doctor.udev import rules
+
+        click.echo(rules(), nl=False)
+        return
+    from . import doctor as examination
+    from .errors import ConfigError
+
+    inventory: Inventory | ConfigError
+    try:
+        inventory = _inventory(devices)
+    except ConfigError as error:  # the host is examined all the same
+        inventory = error
+    findings = examination.examine(inventory, names or None, repl=repl, state=Path.cwd() / ".hil")
     if as_json:
         click.echo(json.dumps([finding.as_dict() for finding in findings], indent=2))
     else:

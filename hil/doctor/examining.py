@@ -1,0 +1,65 @@
+"""All that is examined, at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..deadline import Deadline
+from ..errors import ConfigError
+from . import host, target
+from .examined import BUDGET_S, Examined, Probe, failed, run
+
+if TYPE_CHECKING:
+    from ..config import Inventory, TargetSpec
+
+
+def examine(
+    inventory: Inventory | ConfigError,
+    names: Sequence[str] | None,
+    *,
+    repl: bool,
+    state: Path,
+    root: Path = Path("/"),
+    ntp_port: int = host.NTP_PORT,
+    budget_s: float = BUDGET_S,
+) -> list[Examined]:
+    """Examine the host, then the targets. Takes no longer than ``budget_s``.
+
+    :param inventory: or what is wrong with it, which then is one of the findings
+    :param names: these targets only; None: all
+    :param repl: also enter each board's REPL, which pauses its application
+    :param state: folder for what outlives a run
+    :param root: the host's root folder, where its udev rules and processes are looked for
+    :param ntp_port: UDP port that the boards' NTP clients ask
+    :raises ConfigError: a name is not in the inventory
+    """
+    from .. import config
+    from ..discovery import usb
+
+    deadline = Deadline.after(budget_s)
+    wrong = inventory if isinstance(inventory, ConfigError) else None
+    specs: tuple[TargetSpec, ...] = ()
+    if not isinstance(inventory, ConfigError):
+        specs = config.select(inventory, names)
+        told = f"{inventory.path}: {len(inventory.targets)} targets"
+    ports = usb.usb_ports()
+    here = host.Host(specs, ports, state, root, ntp_port)
+
+    def listed(deadline: Deadline) -> Iterator[Examined]:
+        if wrong:
+            yield failed("host", "inventory", wrong)
+        else:
+            yield Examined("host", "inventory", "ok", told)
+
+    look = target.Look(ports, repl=repl)
+    look.names.ask([spec.hostname for spec in specs if spec.hostname], deadline)
+    return run(
+        [
+            Probe("host", "inventory", listed),
+            *host.probes(here),
+            *(target.probe(spec, look) for spec in specs),
+        ],
+        deadline,
+    )

@@ -1,0 +1,392 @@
+"""What ails one target: its entry, port, name on the network, application, and the board itself."""
+
+from __future__ import annotations
+
+import ast
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .. import lock
+from ..deadline import Deadline
+from ..errors import BoardError, Finding, HilError
+from ..link.opening import holders, is_remote
+from .examined import Examined, Probe, Status, failed
+
+if TYPE_CHECKING:
+    from ..auth.profile import Profile
+    from ..config import TargetSpec
+    from ..discovery.mdns import Resolved
+    from ..discovery.usb import UsbPort
+    from ..link.board import Identity
+    from ..link.repl import Repl
+
+#: A responder answers within 120 ms (RFC 6762 section 6); a resolver asks three times in 3 s.
+MDNS_S = 3.0
+#: One request to an application that runs, over Wi-Fi that loses a packet, seconds.
+HTTP_S = 3.0
+#: A clock that is off by less than this need not be mentioned, seconds: checks know a leeway.
+CLOCK_S = 2.0
+#: The first deploy takes about 270 KB, bytes.
+ROOM = 300_000
+
+#: Reads and writes nothing: bytes that are free, and whether a killed run has left its journal.
+LOOK = """\
+import os as _o
+_s=_o.statvfs('.')
+_j=True
+try:_o.stat('.hil/index.json')
+except OSError:_j=False
+print(repr((_s[0]*_s[3],_j)))
+"""
+
+
+class Names:
+    """All host names, asked for at once by one resolver, while the rest is examined."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, Resolved] = {}
+        self._error: HilError | None = None
+        self._done = threading.Event()
+
+    def ask(self, hostnames: Sequence[str], deadline: Deadline) -> None:
+        threading.Thread(target=self._ask, args=(hostnames, deadline), daemon=True).start()
+
+    def _ask(self, hostnames: Sequence[str], deadline: Deadline) -> None:
+        from ..discovery import mdns
+
+        try:
+            self._found = mdns.lookup(hostnames, deadline.sooner(MDNS_S))
+        except HilError as error:
+            self._error = error
+        finally:
+            self._done.set()
+
+    def answer(self, hostname: str, deadline: Deadline) -> Resolved | None:
+        """None: not within the deadline.
+
+        :raises BenchError: multicast DNS cannot be used here
+        """
+        self._done.wait(deadline.remaining())
+        if self._error:
+            raise self._error
+        return self._found.get(hostname)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What all targets share.
+
+    :ivar ports: the USB ports
+    :ivar repl: whether to enter the boards' REPLs
+    """
+
+    ports: Sequence[UsbPort]
+    repl: bool
+    names: Names = field(default_factory=Names)
+
+
+def probe(spec: TargetSpec, look: Look) -> Probe:
+    """Everything of one target, one thing after another: while its REPL is open, its application
+    answers nobody."""
+    return Probe(spec.name, "examination", _Target(spec, look).examine)
+
+
+@dataclass
+class _Target:
+    spec: TargetSpec
+    look: Look
+    resolved: Resolved | None = None
+
+    def told(self, what: str, status: Status, told: str, next_step: str = "") -> Examined:
+        return Examined(self.spec.name, what, status, told, next_step)
+
+    def examine(self, deadline: Deadline) -> Iterator[Examined]:
+        from ..auth.profile import load_profile
+
+        yield self._secrets()
+        profile = None
+        try:
+            profile = load_profile(self.spec.profile)
+            yield self.told("profile", "ok", profile.title)
+        except HilError as error:
+            yield failed(self.spec.name, "profile", error)
+        if self.spec.kind == "virtual":
+            yield self.told("port", "skip", "an embedded board is started by each run")
+            return
+        device = None
+        if self.spec.kind == "board":
+            found, device = self._port()
+            yield from found
+        if self.spec.hostname:
+            yield self._mdns(deadline)
+        if profile:
+            yield from self._http(profile, deadline)
+        if self.spec.kind == "board":
+            yield from self._repl(device, deadline)
+
+    def _secrets(self) -> Examined:
+        try:
+            self.spec.secrets(os.environ)
+        except HilError as error:
+            return failed(self.spec.name, "secrets", error)
+        return self.told("secrets", "ok", "all set in the environment")
+
+    # --- the port ---
+
+    def _port(self) -> tuple[list[Examined], str | None]:
+        """What there is to say of it, and the device if it could be opened."""
+        spec = self.spec
+        if spec.port and is_remote(spec.port):
+            return self._remote(spec.port)
+        from ..discovery import usb
+
+        port = None
+        try:
+            if spec.usb_serial and not spec.port:
+                port = usb.find(self.look.ports, usb_serial=spec.usb_serial)
+        except HilError as error:
+            found = [failed(spec.name, "port", error)]
+            return found + self._in_bootloader(), None
+        device = port.device if port else spec.port or ""
+        if not Path(device).exists():
+            absent = self.told(
+                "port",
+                "fail",
+                f"no {device}",
+                "is the board plugged in and powered? see 'hil list'",
+            )
+            return [absent], None
+        if port and port.mode != "run":
+            waits = "it waits in its bootloader" if port.mode == "bootloader" else port.mode
+            return [self.told("port", "fail", f"{port}: {waits}", "reset it, or flash it")], None
+        if not os.access(device, os.R_OK | os.W_OK):
+            return [
+                self.told(
+                    "port",
+                    "fail",
+                    f"no permission for {device}",
+                    "the line 'serial ports' above says how to get it",
+                )
+            ], None
+        if by := lock.holder(spec.usb_serial or spec.port or spec.name):
+            wait = "a run waits until it is done; its REPL is left alone here"
+            return [self.told("port", "note", f"{device}, locked by {by}", wait)], None
+        if who := holders(device):
+            told = ", ".join(f"pid {pid} ({command})" for pid, command in who)
+            return [
+                self.told("port", "fail", f"{device} is held by {told}", "end that program")
+            ], None
+        return [self.told("port", "ok", str(port) if port else device)], device
+
+    def _remote(self, url: str) -> tuple[list[Examined], str | None]:
+        """To connect is to open the board's port at the server: only with ``--repl``."""
+        if by := lock.holder(url):
+            return [self.told("port", "note", f"{url}, locked by {by}")], None
+        if self.spec.unique_id is None:
+            told = f"{url}: whatever board is behind it is taken for {self.spec.name}"
+            step = "write its 'unique_id' into devices.yaml; 'hil doctor --repl' tells it"
+            return [self.told("port", "note", told, step)], url
+        return [self.told("port", "ok", f"{url}, not looked for")], url
+
+    def _in_bootloader(self) -> list[Examined]:
+        """Boards of this model that wait for an image: perhaps this one, by another number."""
+        waiting = [
+            port
+            for port in self.look.ports
+            if port.model_key == self.spec.model and port.mode in ("bootloader", "recovery")
+        ]
+        return [
+            self.told(
+                "bootloader",
+                "note",
+                f"{port}: a bootloader shows another serial number, it may be this board",
+                "reset it, or flash it",
+            )
+            for port in waiting
+        ]
+
+    # --- the network ---
+
+    def _mdns(self, deadline: Deadline) -> Examined:
+        name = self.spec.hostname or ""
+        try:
+            found = self.look.names.answer(name, deadline.sooner(MDNS_S + 0.5))
+        except HilError as error:
+            return failed(self.spec.name, "mDNS", error)
+        if found is None or found.address is None:
+            told = f"nobody answers for {name}.local"
+            if self.spec.provision:
+                return self.told("mDNS", "note", f"{told}; a run gives the board its name")
+            step = "is the board powered, on this network, and its host name set?"
+            return self.told("mDNS", "fail", told, step)
+        self.resolved = found
+        if found.collision:
+            return self.told(
+                "mDNS",
+                "fail",
+                f"{name}.local is claimed by {' and '.join(found.addresses)}",
+                "give each board its own 'hostname'",
+            )
+        return self.told("mDNS", "ok", f"{name}.local is {found.address}")
+
+    def _http(self, profile: Profile, deadline: Deadline) -> Iterator[Examined]:
+        from ..bringup import _http_port
+
+        if self.spec.kind == "url":
+            url = (self.spec.url or "").rstrip("/")
+        elif self.resolved and self.resolved.address:
+            url = f"http://{self.resolved.address}{_http_port(self.resolved.address)}"
+        else:
+            return
+        # A run deploys the application on a provisioned board: what is there now does not matter.
+        bad: Status = "note" if self.spec.provision else "fail"
+        try:
+            wrong = _other_application(url, profile, deadline)
+        except Finding:
+            yield self.told(
+                "HTTP",
+                bad,
+                f"no answer from {url}",
+                "does its application run? 'hil doctor --repl'",
+            )
+            return
+        if wrong:
+            step = "does the name or URL lead to another board, or is 'profile' another one?"
+            yield self.told("HTTP", bad, f"{url} answers, but {wrong}", step)
+        else:
+            yield self.told("HTTP", "ok", f"{url} answers as {profile.title} does")
+
+    # --- the board itself ---
+
+    def _repl(self, device: str | None, deadline: Deadline) -> Iterator[Examined]:
+        from ..clock import rtc
+        from ..link.board import BoardLink, identify
+
+        if device is None:
+            return
+        if not self.look.repl:
+            told = "firmware, clock, room, journal: to ask would pause the application"
+            yield self.told("REPL", "skip", told, "hil doctor --repl")
+            return
+        try:
+            with (
+                BoardLink(self.spec.name, device) as link,
+                link.paused(deadline, lambda _: True) as repl,
+            ):
+                identity = identify(repl, deadline)
+                offset = rtc.read(repl, deadline).offset
+                room, journal = _looked(repl, deadline)
+        except HilError as error:
+            yield failed(self.spec.name, "REPL", error)
+            return
+        yield self._identity(identity)
+        yield self._firmware(identity)
+        if self.resolved:
+            yield from self._address(self.resolved, identity)
+        yield self._clock(offset)
+        yield self._room(room)
+        if journal:
+            yield self.told(
+                "journal",
+                "warn",
+                "a run that was killed has left it on the board: its files are not its own",
+                f"the next run restores it; or 'hil restore {self.spec.name}'",
+            )
+        else:
+            yield self.told("journal", "ok", "none: no killed run has left anything")
+
+    def _identity(self, identity: Identity) -> Examined:
+        from ..boards.table import model, serial_number_matches
+        from ..bringup import other_board
+
+        found = identity.unique_id.hex()
+        if problem := other_board(self.spec, identity):
+            return failed(self.spec.name, "REPL", problem)
+        row = model(self.spec.model or "")
+        if self.spec.usb_serial and len(identity.unique_id) == row.unique_id_bytes:
+            serial = self.spec.usb_serial
+            if not serial_number_matches(row, identity.unique_id, serial):
+                told = f"unique_id {found} does not go with the USB serial number {serial}"
+                return self.told(
+                    "REPL", "note", told, "is 'model' right? see hil/boards/serials.py"
+                )
+        return self.told("REPL", "ok", f"it answers; unique_id {found}")
+
+    def _firmware(self, identity: Identity) -> Examined:
+        from ..boards.table import model
+
+        row = model(self.spec.model or "")
+        told = f"{identity.machine}, MicroPython {identity.release}"
+        if row.target in identity.machine or row.title in identity.machine:
+            if identity.epoch_year == row.epoch:
+                return self.told("firmware", "ok", told)
+            told += f", whose clock counts from {identity.epoch_year} and not {row.epoch}"
+            return self.told("firmware", "warn", told, "is it a firmware for this board?")
+        told += f"; expected: {row.target}, on a {row.title}"
+        return self.told(
+            "firmware", "warn", told, "is 'model' right, and the firmware the board's?"
+        )
+
+    def _address(self, resolved: Resolved, identity: Identity) -> Iterator[Examined]:
+        from ..discovery.mdns import verify_address
+
+        if problem := verify_address(resolved, identity.address):
+            yield failed(self.spec.name, "address", problem)
+        elif identity.address:
+            yield self.told("address", "ok", f"the board says {identity.address} too")
+
+    def _clock(self, offset: float) -> Examined:
+        if abs(offset) <= CLOCK_S:
+            return self.told("clock", "ok", "right to two seconds")
+        way = "ahead" if offset > 0 else "behind"
+        days = f" ({abs(offset) / 86400:.0f} days)" if abs(offset) > 2 * 86400 else ""
+        told = f"{abs(offset):.0f} s {way}{days}"
+        if self.spec.provision:
+            return self.told("clock", "note", f"{told}; a run sets it, and puts it back")
+        return self.told("clock", "warn", told, "tokens end at the wrong time: set it by NTP")
+
+    def _room(self, room: int) -> Examined:
+        told = f"{room // 1000} kB are free on the board"
+        if room < ROOM:
+            step = f"a first deploy takes {ROOM // 1000} kB: remove what is not needed"
+            return self.told("room", "warn", told, step)
+        return self.told("room", "ok", told)
+
+
+def _looked(repl: Repl, deadline: Deadline) -> tuple[int, bool]:
+    told = repl.exec(LOOK, deadline).decode(errors="replace").strip()
+    try:
+        room, journal = ast.literal_eval(told)
+        return int(room), bool(journal)
+    except (ValueError, SyntaxError, TypeError):
+        raise BoardError(f"the board answered {told[:100]!a} when asked for its room") from None
+
+
+def _other_application(url: str, profile: Profile, deadline: Deadline) -> str:
+    """What tells that it is not the profile's application; empty: it is. Sends no credentials.
+
+    :raises Finding: no answer
+    """
+    from ..auth.client import Api, Credentials
+    from ..secrets import SecretStr
+
+    timeout = max(0.1, min(HTTP_S, deadline.remaining() / 2))
+    api = Api(url, profile, Credentials("", SecretStr("")), timeout=timeout)
+    ack, admin = profile.ack, profile.admin
+    for route, answer in (
+        (f"{ack.method} {ack.path}", api.request(ack.method, ack.path)),
+        (f"{admin.method} {admin.path}", api.request(admin.method, admin.path)),
+    ):
+        if answer.status_code != profile.unauthorized_status:
+            return (
+                f"{route} without credentials gets {answer.status_code}, promised is "
+                f"{profile.unauthorized_status}"
+            )
+    challenge = answer.headers.get("www-authenticate", "")
+    if profile.admin.realm not in challenge:
+        return f"{route} asks for another realm than {profile.admin.realm!a}: {challenge[:80]!a}"
+    return ""
