@@ -62,7 +62,10 @@ def run(probes: Sequence[Probe], deadline: Deadline) -> list[Examined]:
         except HilError as error:
             told.put((at, failed(probe.who, probe.what, error)))
         except OSError as error:
-            told.put((at, Examined(probe.who, probe.what, "fail", f"it cannot be read: {error}")))
+            step = "may this user read it?"
+            told.put(
+                (at, Examined(probe.who, probe.what, "fail", f"not to be read: {error}", step))
+            )
         told.put((at, None))
 
     for at, probe in enumerate(probes):

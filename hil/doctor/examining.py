@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..deadline import Deadline
 from ..errors import ConfigError
 from . import host, target
-from .examined import BUDGET_S, Examined, Probe, failed, run
+from .examined import BUDGET_S, Examined, Probe, run
 
 if TYPE_CHECKING:
     from ..config import Inventory, TargetSpec
@@ -49,7 +49,8 @@ def examine(
 
     def listed(deadline: Deadline) -> Iterator[Examined]:
         if wrong:
-            yield failed("host", "inventory", wrong)
+            step = wrong.hint or "correct it: the packaged hil/devices.yaml explains every key"
+            yield Examined("host", "inventory", "fail", wrong.message, step)
         else:
             yield Examined("host", "inventory", "ok", told)
 

@@ -85,6 +85,46 @@ def test_doctor_examines_a_board_and_fails_on_an_absent_one(
     assert failed["next_step"]
 
 
+def test_what_doctor_finds_is_five_words_and_a_next_step(
+    run: Run, tmp_path: Path, attached: VirtualBoard
+) -> None:
+    inventory(tmp_path, attached)
+    found = json.loads(run("doctor", "--json").output)
+    assert found
+    for one in found:
+        assert list(one) == ["who", "what", "status", "told", "next_step"]
+        assert one["status"] in {"ok", "note", "warn", "fail", "skip"}
+        assert one["told"]
+        assert one["next_step"] or one["status"] not in {"warn", "fail"}
+    assert {one["who"] for one in found} == {"host", "porch", "shed"}
+
+
+def test_doctor_tells_a_wrong_inventory_and_examines_the_host(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "devices.yaml").write_text("targets:\n  porch:\n    kynd: board\n")
+    result = run("doctor", "--json")
+    assert result.exit_code == 1
+    found = {one["what"]: one for one in json.loads(result.output)}
+    assert found["inventory"]["status"] == "fail"
+    assert "devices.yaml:3:5" in found["inventory"]["told"]
+    assert found["packages"]["status"] == "ok"
+
+
+def test_doctor_does_not_know_a_target_that_is_not_listed(run: Run) -> None:
+    result = run("doctor", "shed")
+    assert result.exit_code == 2
+    assert "no target 'shed'" in result.stderr
+
+
+def test_doctor_shows_a_table_with_the_next_steps_and_the_sum(
+    run: Run, tmp_path: Path, attached: VirtualBoard
+) -> None:
+    inventory(tmp_path, attached)
+    result = run("doctor", "shed")
+    assert result.exit_code == 1
+    assert "-> is it plugged in and powered?" in result.output
+    assert "1 fail" in result.output
+
+
 def test_a_wrong_inventory_is_usage_and_one_line(run: Run, tmp_path: Path) -> None:
     (tmp_path / "devices.yaml").write_text("targets:\n  porch:\n    kynd: board\n")
     result = run("list")

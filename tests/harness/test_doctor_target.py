@@ -1,0 +1,330 @@
+"""What the doctor finds of a target: each ailment is planted, and told with its next step."""
+
+from __future__ import annotations
+
+import http.server
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from test_discovery_mdns import Responder
+from test_link_port import HOLD
+
+from hil import config, lock
+from hil.clock import rtc
+from hil.config import TargetSpec
+from hil.deadline import Deadline
+from hil.discovery import usb
+from hil.discovery.usb import UsbPort
+from hil.doctor import Examined, examined, target
+from hil.link import files
+from hil.link.board import BoardLink
+from hil.virtual.board import VirtualBoard
+
+Examine = Callable[..., dict[str, Examined]]
+
+
+def soon() -> Deadline:
+    return Deadline.after(10)
+
+
+@pytest.fixture(autouse=True)
+def _own_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HIL_LOCKS", str(tmp_path / "locks"))
+    monkeypatch.setenv("HIL_VIRTUAL_BUS", str(tmp_path / "bus"))
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Iterator[VirtualBoard]:
+    with VirtualBoard.start("porch", state=tmp_path / "porch", bus=tmp_path / "bus") as board:
+        yield board
+
+
+@pytest.fixture
+def examine(tmp_path: Path) -> Examine:
+    """``examine("kind: board", ...)["port"]``: the line about the port of a target with this entry;
+    ``repl=True`` enters its REPL."""
+
+    def of(
+        *fields: str, repl: bool = False, ports: list[UsbPort] | None = None
+    ) -> dict[str, Examined]:
+        path = tmp_path / "devices.yaml"
+        path.write_text("targets:\n  porch:\n" + "".join(f"    {field}\n" for field in fields))
+        spec: TargetSpec = config.read(path).targets["porch"]
+        deadline = Deadline.after(15)
+        look = target.Look(usb.usb_ports() if ports is None else ports, repl=repl)
+        look.names.ask([spec.hostname] if spec.hostname else [], deadline)
+        found = examined.run([target.probe(spec, look)], deadline)
+        assert {one.who for one in found} == {"porch"}
+        return {one.what: one for one in found}
+
+    return of
+
+
+def listed(board: VirtualBoard) -> list[str]:
+    return ["kind: board", "model: openmv-n6", f"usb_serial: {board.record.serial_number}"]
+
+
+#: All but 200 kB of the flash.
+FILL = """\
+import os
+s=os.statvfs('/flash')
+n=s[0]*s[3]-200000
+b=bytearray(65536)
+with open('/flash/x','wb') as f:
+ while n>0:n-=f.write(b)
+"""
+
+
+# --- its entry ----------------------------------------------------------------------------------
+
+
+def test_a_secret_that_is_not_set_is_told_and_the_rest_is_examined(
+    examine: Examine, board: VirtualBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PORCH_PASSWORD", raising=False)
+    found = examine(*listed(board), "password: ${PORCH_PASSWORD}")
+    assert found["secrets"].status == "fail"
+    assert "PORCH_PASSWORD" in found["secrets"].told
+    assert found["port"].status == "ok"
+    monkeypatch.setenv("PORCH_PASSWORD", "hunter2")
+    found = examine(*listed(board), "password: ${PORCH_PASSWORD}")
+    assert found["secrets"].status == "ok"
+    assert "hunter2" not in str(found)
+
+
+# --- its port -----------------------------------------------------------------------------------
+
+
+def test_a_board_that_is_there_is_ok_and_its_repl_is_left_alone(
+    examine: Examine, board: VirtualBoard
+) -> None:
+    found = examine(*listed(board))
+    assert found["port"].status == "ok"
+    assert board.device in found["port"].told
+    assert (found["REPL"].status, found["REPL"].next_step) == ("skip", "hil doctor --repl")
+
+
+def test_a_board_that_is_absent_is_told_with_what_is_attached(
+    examine: Examine, board: VirtualBoard
+) -> None:
+    found = examine("kind: board", "model: openmv-n6", "usb_serial: 0123")
+    assert found["port"].status == "fail"
+    assert board.record.serial_number in found["port"].told
+    assert "REPL" not in found
+
+
+def test_a_path_that_is_absent_is_told(examine: Examine, tmp_path: Path) -> None:
+    found = examine("kind: board", "model: esp32-cam", f"port: {tmp_path / 'tty'}")
+    assert (found["port"].status, found["port"].told) == ("fail", f"no {tmp_path / 'tty'}")
+
+
+def waiting(serial: str, device: str = "/dev/null") -> UsbPort:
+    return UsbPort(device, 0x37C5, 0x9206, serial, None, "1-2", "openmv-n6", "bootloader")
+
+
+def test_a_board_in_its_bootloader_is_told(examine: Examine) -> None:
+    entry = ("kind: board", "model: openmv-n6", "usb_serial: 3465")
+    found = examine(*entry, ports=[waiting("3465")])
+    assert found["port"].status == "fail"
+    assert "bootloader" in found["port"].told
+    found = examine(*entry, ports=[waiting("6543")])
+    assert found["port"].status == "fail"
+    assert found["bootloader"].status == "note", "by another number, it may be this one"
+
+
+def test_a_held_port_names_the_program(examine: Examine, board: VirtualBoard) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, board.device], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        found = examine(*listed(board), repl=True)
+        holder.kill()
+    assert found["port"].status == "fail"
+    assert f"pid {holder.pid} (" in found["port"].told
+    assert "import serial" in found["port"].told
+    assert "REPL" not in found
+
+
+def test_a_board_that_a_run_has_locked_is_left_alone(examine: Examine, board: VirtualBoard) -> None:
+    with lock.hold(board.record.serial_number, "checks on porch", soon()):
+        found = examine(*listed(board), repl=True)
+    assert found["port"].status == "note"
+    assert "for checks on porch" in found["port"].told
+    assert "REPL" not in found
+
+
+def test_a_port_without_permission_is_told(
+    examine: Examine, board: VirtualBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # root may open everything
+    found = examine(*listed(board))
+    assert found["port"].status == "fail"
+    assert "no permission" in found["port"].told
+
+
+# --- the board itself ---------------------------------------------------------------------------
+
+
+def test_a_sound_board_is_ok_all_over(examine: Examine, board: VirtualBoard) -> None:
+    with BoardLink("porch", board.device) as link, link.repl(soon()) as repl:
+        rtc.set_clock(repl, round(time.time()), soon())
+    found = examine(*listed(board), f"unique_id: {board.unique_id.hex()}", repl=True)
+    assert {one.what: one.status for one in found.values()} == dict.fromkeys(
+        ("secrets", "profile", "port", "REPL", "firmware", "clock", "room", "journal"), "ok"
+    )
+    assert board.unique_id.hex() in found["REPL"].told
+    assert "MicroPython 1." in found["firmware"].told
+    assert board.control("status")["boots"] == 1
+
+
+def test_another_board_behind_the_port_is_told(examine: Examine, board: VirtualBoard) -> None:
+    entry = ("kind: board", "model: openmv-n6", f"port: {board.device}", f"unique_id: {'00' * 12}")
+    found = examine(*entry, repl=True)
+    assert found["REPL"].status == "fail"
+    assert board.unique_id.hex() in found["REPL"].told
+
+
+def test_firmware_of_another_model_is_told(examine: Examine, board: VirtualBoard) -> None:
+    entry = ("kind: board", "model: openmv-ae3", f"usb_serial: {board.record.serial_number}")
+    found = examine(*entry, repl=True)
+    assert found["firmware"].status == "warn"
+    assert "expected: OPENMV_AE3" in found["firmware"].told
+
+
+@pytest.mark.parametrize(("provision", "status"), [("true", "note"), ("false", "warn")])
+def test_a_wrong_clock_is_told(
+    examine: Examine, board: VirtualBoard, provision: str, status: str
+) -> None:
+    """A run sets it only where it may write."""
+    found = examine(*listed(board), f"provision: {provision}", repl=True)
+    assert found["clock"].status == status
+    assert "behind" in found["clock"].told
+    assert "days" in found["clock"].told
+
+
+def test_what_a_killed_run_has_left_is_told(examine: Examine, board: VirtualBoard) -> None:
+    with BoardLink("porch", board.device) as link, link.repl(soon()) as repl:
+        files.write_file(repl, "/flash/.hil/index.json", b"{}", soon())
+    found = examine(*listed(board), repl=True)
+    assert found["journal"].status == "warn"
+    assert "hil restore porch" in found["journal"].next_step
+
+
+def test_a_full_flash_is_told(examine: Examine, board: VirtualBoard) -> None:
+    with BoardLink("porch", board.device) as link, link.repl(soon()) as repl:
+        repl.exec(FILL, soon())
+    found = examine(*listed(board), repl=True)
+    assert found["room"].status == "warn"
+    assert "deploy" in found["room"].next_step
+
+
+def test_a_remote_port_is_opened_for_its_repl_only(examine: Examine) -> None:
+    entry = ("kind: board", "model: openmv-n6", "port: socket://127.0.0.1:9")
+    found = examine(*entry)
+    assert (found["port"].status, found["REPL"].status) == ("note", "skip")
+    assert "unique_id" in found["port"].next_step
+    found = examine(*entry, repl=True)
+    assert found["REPL"].status == "fail"
+    assert "is the serial server running" in found["REPL"].next_step
+
+
+# --- its name and its application ---------------------------------------------------------------
+
+
+class _Application(http.server.BaseHTTPRequestHandler):
+    realm: str | None = "Backyard cam admin"
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def do_POST(self) -> None:
+        self._answer()
+
+    def _answer(self) -> None:
+        self.send_response(401 if self.realm else 404)
+        if self.realm:
+            self.send_header("WWW-Authenticate", f'Basic realm="{self.realm}"')
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[str | None], str]]:
+    """``serve(realm)``: the URL of an application that asks for this realm; None: any other one."""
+    servers = []
+
+    def of(realm: str | None) -> str:
+        handler = type("Handler", (_Application,), {"realm": realm})
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        return f"http://127.0.0.1:{server.server_address[1]}"
+
+    yield of
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("realm", "status", "told"),
+    [
+        ("Backyard cam admin", "ok", "answers as OpenMV camera does"),
+        (None, "fail", "POST /api/ack without credentials gets 404, promised is 401"),
+        ("Router", "fail", "asks for another realm than 'Backyard cam admin'"),
+    ],
+)
+def test_another_application_at_the_address_is_told(
+    examine: Examine, serve: Callable[[str | None], str], realm: str, status: str, told: str
+) -> None:
+    found = examine("kind: url", f"url: {serve(realm)}")
+    assert found["HTTP"].status == status
+    assert told in found["HTTP"].told
+
+
+def test_an_address_that_does_not_answer_is_told(
+    examine: Examine, serve: Callable[[str | None], str]
+) -> None:
+    found = examine("kind: url", "url: http://127.0.0.1:9")
+    assert found["HTTP"].status == "fail"
+    assert "no answer" in found["HTTP"].told
+
+
+def test_a_name_that_two_boards_claim_is_told(examine: Examine, board: VirtualBoard) -> None:
+    name = f"hil-doctor-{board.unique_id.hex()[:8]}"
+    with Responder(name, "127.0.0.1", "127.0.0.9"):
+        found = examine(*listed(board), f"hostname: {name}")
+    assert found["mDNS"].status == "fail"
+    assert "127.0.0.1 and 127.0.0.9" in found["mDNS"].told
+    assert "own 'hostname'" in found["mDNS"].next_step
+
+
+@pytest.mark.parametrize(("provision", "status"), [("true", "note"), ("false", "fail")])
+def test_a_name_that_nobody_answers_for_is_told(
+    examine: Examine, board: VirtualBoard, provision: str, status: str
+) -> None:
+    """A run gives a board its name, where it may."""
+    found = examine(*listed(board), "hostname: hil-doctor-nobody", f"provision: {provision}")
+    assert found["mDNS"].status == status
+    assert "nobody answers for hil-doctor-nobody.local" in found["mDNS"].told
+
+
+def test_a_name_that_leads_to_another_board_is_told(examine: Examine, board: VirtualBoard) -> None:
+    """The board itself says over serial that its address is another one."""
+    name = f"hil-doctor-{board.unique_id.hex()[8:16]}"
+    with BoardLink("porch", board.device) as link, link.repl(soon()) as repl:
+        connect = "import network\nw=network.WLAN(network.STA_IF)\nw.active(True)\nw.connect('v')"
+        repl.exec(f"{connect}\nwhile not w.isconnected(): pass", soon())
+    with Responder(name, "127.0.0.1"):
+        found = examine(*listed(board), f"hostname: {name}", "provision: true", repl=True)
+    assert found["address"].status == "fail"
+    assert f"says over serial that its address is {board.address}" in found["address"].told
