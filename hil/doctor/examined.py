@@ -41,11 +41,14 @@ class Examined:
 class Probe:
     """:ivar what: what :attr:`work` examines, for the case that it does not come back
     :ivar work: yields what it finds, as it finds it; it may hang
+    :ivar lent: it has something that must be given back, a board's REPL: this process does not end
+        before it has. It must end by itself
     """
 
     who: str
     what: str
     work: Callable[[Deadline], Iterator[Examined]]
+    lent: bool = False
 
 
 def run(probes: Sequence[Probe], deadline: Deadline) -> list[Examined]:
@@ -69,8 +72,10 @@ def run(probes: Sequence[Probe], deadline: Deadline) -> list[Examined]:
         told.put((at, None))
 
     for at, probe in enumerate(probes):
-        # Daemons: Python's end does not wait for one that hangs.
-        threading.Thread(target=work, args=(at, probe), daemon=True, name=probe.what).start()
+        # Python's end does not wait for a daemon, so that one may hang.
+        thread = threading.Thread(target=work, args=(at, probe), name=f"hil-doctor-{probe.what}")
+        thread.daemon = not probe.lent
+        thread.start()
     found: dict[int, list[Examined]] = {at: [] for at in range(len(probes))}
     running = set(found)
     while running:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 MDNS_S = 3.0
 #: One request to an application that runs, over Wi-Fi that loses a packet, seconds.
 HTTP_S = 3.0
+_RESUME_S = 1.0
 #: A clock that is off by less than this need not be mentioned, seconds: checks know a leeway.
 CLOCK_S = 2.0
 #: The first deploy takes about 270 KB, bytes.
@@ -92,7 +93,8 @@ class Look:
 def probe(spec: TargetSpec, look: Look) -> Probe:
     """Everything of one target, one thing after another: while its REPL is open, its application
     answers nobody."""
-    return Probe(spec.name, "examination", _Target(spec, look).examine)
+    lent = look.repl and spec.kind == "board"
+    return Probe(spec.name, "examination", _Target(spec, look).examine, lent=lent)
 
 
 @dataclass
@@ -268,6 +270,8 @@ class _Target:
 
         if device is None:
             return
+        # To let the application run on takes time too.
+        deadline = Deadline(deadline.at - _RESUME_S)
         if not self.look.repl:
             told = "firmware, clock, room, journal: to ask would pause the application"
             yield self.told("REPL", "skip", told, "hil doctor --repl")

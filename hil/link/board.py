@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -204,11 +205,15 @@ class BoardLink:
 
     def _enter(self, deadline: Deadline) -> Repl:
         repl = self._opened(deadline)
-        try:
-            repl.enter(deadline)
-        except PortGoneError:  # it reset by itself: once more on the new port
-            repl = self._opened(deadline)
-            repl.enter(deadline)
+        for attempt in itertools.count(1):
+            try:
+                repl.enter(deadline)
+                break
+            except PortGoneError:  # it reset by itself: once more on the new port
+                # A serial server may take us, and hang up, several times until the board is back.
+                if deadline.expired or (attempt > 1 and not repl.port.remote):
+                    raise
+                repl = self._opened(deadline)
         return repl
 
     @contextlib.contextmanager

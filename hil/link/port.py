@@ -27,8 +27,9 @@ from hil.link.opening import ANSWER_S, READ_S, is_remote, open_serial
 #: OpenMV cameras leave the REPL for their own protocol at this rate (omv_protocol.h:61).
 OPENMV_PROTOCOL_BAUDRATE = 921600
 #: A serial server takes a connection first and opens its port then; if it cannot, it says so and
-#: hangs up. On raw TCP nothing else tells: ser2net 4.3 took 0.4 ms, a network adds its round trip.
-_HANG_UP_S = 0.1
+#: hangs up. On raw TCP nothing else tells. ser2net 4.3 took 0.4 ms; a network adds its round trip,
+#: and a Raspberry Pi may be busy. Seconds.
+_HANG_UP_S = 0.25
 
 
 class PortGoneError(BoardError):

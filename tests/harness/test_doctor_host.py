@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -101,6 +102,28 @@ def test_a_probe_that_hangs_holds_nothing_up() -> None:
     ]
     assert "did not come back" in found[1].told
     assert found[3].next_step == "plug it in"
+
+
+def test_what_was_lent_is_given_back_before_the_end() -> None:
+    """A REPL probe that is late: what it found does not count, but it ends before Python does."""
+    script = """
+import sys, time
+from hil.deadline import Deadline
+from hil.doctor import examined
+def late(deadline):
+    time.sleep(0.5)
+    print("given back")
+    yield examined.Examined("porch", "REPL", "ok", "")
+found = examined.run([examined.Probe("porch", "REPL", late, lent=LENT)], Deadline.after(0.1))
+print(found[0].status)
+"""
+
+    def says(lent: str) -> str:
+        argv = [sys.executable, "-c", script.replace("LENT", lent)]
+        return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+
+    assert says("True") == "warn\ngiven back\n"
+    assert says("False") == "warn\n"
 
 
 # --- programs -----------------------------------------------------------------------------------

@@ -310,9 +310,14 @@ def test_a_name_that_two_boards_claim_is_told(examine: Examine, board: VirtualBo
 
 @pytest.mark.parametrize(("provision", "status"), [("true", "note"), ("false", "fail")])
 def test_a_name_that_nobody_answers_for_is_told(
-    examine: Examine, board: VirtualBoard, provision: str, status: str
+    examine: Examine,
+    board: VirtualBoard,
+    monkeypatch: pytest.MonkeyPatch,
+    provision: str,
+    status: str,
 ) -> None:
     """A run gives a board its name, where it may."""
+    monkeypatch.setattr(target, "MDNS_S", 0.3)
     found = examine(*listed(board), "hostname: hil-doctor-nobody", f"provision: {provision}")
     assert found["mDNS"].status == status
     assert "nobody answers for hil-doctor-nobody.local" in found["mDNS"].told

@@ -27,7 +27,7 @@ from hil.config import TargetSpec, load, select
 
 VIRTUAL = ("openmv-n6", "openmv-ae3")
 REMOTE = ("ser2net-rfc2217", "ser2net-socket")
-#: What the micro:bit is for; of the others it has nothing.
+#: What the micro:bit is for; of the others it has nothing. Nor does raw TCP differ in them.
 SERIAL_PART = ("test_contract_repl", "test_contract_application")
 
 
@@ -43,8 +43,9 @@ def _spec(config: pytest.Config, name: str) -> TargetSpec:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "contract_board" in metafunc.fixturenames:
-        microbit = ["microbit"] if metafunc.module.__name__ in SERIAL_PART else []
-        boards = _targets(metafunc.config) or [*VIRTUAL, *REMOTE, *microbit]
+        serial = metafunc.module.__name__ in SERIAL_PART
+        others = [*REMOTE, "microbit"] if serial else REMOTE[:1]
+        boards = _targets(metafunc.config) or [*VIRTUAL, *others]
         metafunc.parametrize("contract_board", boards, indirect=True, scope="session")
 
 
