@@ -171,7 +171,7 @@ def _expect_answer(target: Target, deadline: Deadline) -> None:
         )
 
 
-def _http_port(address: str) -> str:
+def http_port(address: str) -> str:
     """``:8080`` for a virtual board, started by this run or by ``hil virtual up``: an ordinary user
     cannot give it port 80. Empty for a real one."""
     from .virtual import bus
@@ -244,7 +244,7 @@ class _Bringing:
         link.hard_reset(deadline)
 
         resolved, address, more_notes = self._address(link, hostname, deadline)
-        port = _http_port(address)
+        port = http_port(address)
         target = _target(
             spec,
             f"http://{address}{port}",

@@ -7,6 +7,7 @@ import importlib.metadata
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,8 +166,9 @@ def _tools(host: Host, deadline: Deadline) -> Iterator[Examined]:
 
 
 def _find(program: str) -> str | None:
-    """Also where Debian puts what it thinks only root needs."""
-    folders = (os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin")
+    """Also beside this Python, where pip puts it, and where Debian puts what only root needs."""
+    beside = str(Path(sys.executable).parent)
+    folders = (os.environ.get("PATH", os.defpath), beside, "/usr/sbin", "/sbin")
     return shutil.which(program, path=os.pathsep.join(folders))
 
 

@@ -236,12 +236,12 @@ class _Target:
         return self.told("mDNS", "ok", f"{name}.local is {found.address}")
 
     def _http(self, profile: Profile, deadline: Deadline) -> Iterator[Examined]:
-        from ..bringup import _http_port
+        from ..bringup import http_port
 
         if self.spec.kind == "url":
             url = (self.spec.url or "").rstrip("/")
         elif self.resolved and self.resolved.address:
-            url = f"http://{self.resolved.address}{_http_port(self.resolved.address)}"
+            url = f"http://{self.resolved.address}{http_port(self.resolved.address)}"
         else:
             return
         # A run deploys the application on a provisioned board: what is there now does not matter.

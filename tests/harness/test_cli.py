@@ -58,6 +58,14 @@ def test_list_tells_attached_from_absent(run: Run, tmp_path: Path, attached: Vir
     assert rows[0]["firmware"] == "", "a board that was not asked"
 
 
+def test_list_does_not_claim_that_a_remote_board_is_there(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "devices.yaml").write_text(
+        "targets: {loft: {kind: board, model: openmv-n6, port: 'socket://127.0.0.1:9'}}\n"
+    )
+    (row,) = json.loads(run("list", "--json").output)
+    assert (row["state"], row["port"]) == ("remote", "socket://127.0.0.1:9")
+
+
 def test_list_asks_a_board_what_it_runs(run: Run, tmp_path: Path, attached: VirtualBoard) -> None:
     inventory(tmp_path, attached)
     rows = json.loads(run("list", "--ask", "--json").output)

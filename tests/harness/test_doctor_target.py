@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import socket
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from serial_server import ser2net
 from test_discovery_mdns import Responder
 from test_link_port import HOLD
 
@@ -21,6 +23,7 @@ from hil.deadline import Deadline
 from hil.discovery import usb
 from hil.discovery.usb import UsbPort
 from hil.doctor import Examined, examined, target
+from hil.doctor import examine as examine_all
 from hil.link import files
 from hil.link.board import BoardLink
 from hil.virtual.board import VirtualBoard
@@ -232,6 +235,41 @@ def test_a_remote_port_is_opened_for_its_repl_only(examine: Examine) -> None:
     found = examine(*entry, repl=True)
     assert found["REPL"].status == "fail"
     assert "is the serial server running" in found["REPL"].next_step
+
+
+def test_a_board_behind_a_serial_server_is_examined_like_another(
+    examine: Examine,
+    board: VirtualBoard,
+    require_program: Callable[[str, str], Path],
+    tmp_path: Path,
+) -> None:
+    program = require_program("ser2net", "ser2net")
+    with ser2net(program, board.device, "rfc2217", tmp_path / "s", tuned=True) as server:
+        entry = ("kind: board", "model: openmv-n6", f"port: {server.url}")
+        found = examine(*entry, f"unique_id: {board.unique_id.hex()}", repl=True)
+    assert (found["port"].status, found["REPL"].status) == ("ok", "ok")
+    assert "MicroPython 1." in found["firmware"].told
+
+
+def test_whatever_does_not_answer_the_doctor_is_through_in_time(tmp_path: Path) -> None:
+    """A web server, a board and a flashing tool that take a connection, and say nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        port = mute.getsockname()[1]
+        path = tmp_path / "devices.yaml"
+        path.write_text(
+            f"""
+targets:
+  staging: {{kind: url, url: 'http://127.0.0.1:{port}'}}
+  loft: {{kind: board, model: openmv-n6, port: 'socket://127.0.0.1:{port}'}}
+  attic: {{kind: board, model: openmv-n6, port: 'rfc2217://127.0.0.1:{port}', hostname: hil-x}}
+"""
+        )
+        start = time.monotonic()
+        found = examine_all(config.read(path), None, repl=True, state=tmp_path, budget_s=3)
+        assert time.monotonic() - start < 8
+    failed = {(one.who, one.what) for one in found if one.status in ("fail", "warn")}
+    assert {("staging", "HTTP"), ("loft", "REPL")} <= failed
+    assert "attic" in {who for who, _ in failed}
 
 
 # --- its name and its application ---------------------------------------------------------------

@@ -69,7 +69,9 @@ def link(server: SerialServer) -> Iterator[BoardLink]:
 def test_a_hard_reset_finds_the_board_again(link: BoardLink, board: VirtualBoard) -> None:
     before = board.control("status")["boots"]
     for boots in (1, 2):
+        port = link.open(soon())
         link.hard_reset(soon())
+        assert not port.alive, "a connection to a board that was gone"
         with link.repl(soon()) as repl:
             assert repl.eval("6*7", soon()) == 42
         assert board.control("status")["boots"] == before + boots
