@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from .. import lock
 from ..deadline import Deadline
 from ..errors import BenchError
+from ..link.opening import is_remote
 from . import udev
 from .examined import Examined, Probe, Status
 
@@ -57,10 +58,11 @@ class Host:
         return [spec for spec in self.specs if spec.kind == "board"]
 
     def models(self) -> dict[str, Model]:
-        """The listed boards' models."""
+        """The models of the listed boards that are plugged in here, not at a serial server."""
         from ..boards.table import model
 
-        return {spec.model: model(spec.model) for spec in self.boards if spec.model}
+        here = (spec for spec in self.boards if not (spec.port and is_remote(spec.port)))
+        return {spec.model: model(spec.model) for spec in here if spec.model}
 
 
 def probes(host: Host) -> list[Probe]:

@@ -154,6 +154,9 @@ class _Target:
             found = [failed(spec.name, "port", error)]
             return found + self._in_bootloader(), None
         device = port.device if port else spec.port or ""
+        if port and port.mode != "run":
+            waits = "it waits in its bootloader" if port.mode == "bootloader" else port.mode
+            return [self.told("port", "fail", f"{port}: {waits}", "reset it, or flash it")], None
         if not Path(device).exists():
             absent = self.told(
                 "port",
@@ -162,9 +165,6 @@ class _Target:
                 "is the board plugged in and powered? see 'hil list'",
             )
             return [absent], None
-        if port and port.mode != "run":
-            waits = "it waits in its bootloader" if port.mode == "bootloader" else port.mode
-            return [self.told("port", "fail", f"{port}: {waits}", "reset it, or flash it")], None
         if not os.access(device, os.R_OK | os.W_OK):
             return [
                 self.told(

@@ -23,6 +23,7 @@ from hil.doctor.examined import Probe
 from hil.errors import BenchError
 
 N6 = "kind: board\n    model: openmv-n6\n    usb_serial: 346534563033\n    provision: true"
+REMOTE = "kind: board\n    model: openmv-n6\n    port: rfc2217://loft-pi:4000"
 VIRTUAL = "kind: virtual\n    model: openmv-n6"
 
 Examine = Callable[..., Examined]
@@ -313,10 +314,10 @@ def test_the_rules_that_the_doctor_prints_satisfy_the_doctor(
     assert examine(what).status == "ok"
 
 
-def test_without_a_board_on_usb_nobody_meddles(examine: Examine) -> None:
-    assert {examine(what, VIRTUAL).status for what in ("ModemManager", "automount", "udev")} == {
-        "skip"
-    }
+@pytest.mark.parametrize("entry", [VIRTUAL, REMOTE])
+def test_without_a_board_on_usb_here_nobody_meddles(examine: Examine, entry: str) -> None:
+    whats = ("ModemManager", "automount", "udev", "flashing tools")
+    assert {examine(what, entry).status for what in whats} == {"skip"}
 
 
 # --- room ---------------------------------------------------------------------------------------
