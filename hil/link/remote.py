@@ -6,6 +6,7 @@ Only imported for such a port.
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import warnings
 from urllib.parse import urlsplit
@@ -13,9 +14,15 @@ from urllib.parse import urlsplit
 import serial.rfc2217
 import serial.urlhandler.protocol_socket
 
+from hil.deadline import Deadline
 from hil.errors import BenchError
 
+#: How long a server that refuses us may take to say why, seconds; ser2net says it at once.
 _PARTING_S = 0.5
+
+
+# RFC 854: IAC, a command, and an option where it is WILL, WON'T, DO or DON'T.
+_TELNET = re.compile(rb"\xff(?:[\xfb-\xfe].|[^\xfb-\xfe])", re.DOTALL)
 
 
 class Rfc2217(serial.rfc2217.Serial):  # type: ignore[misc]
@@ -33,6 +40,9 @@ class Rfc2217(serial.rfc2217.Serial):  # type: ignore[misc]
         if connection is not None:  # left open where the server was the first to close
             connection.close()
 
+    def reset_input_buffer(self) -> None:
+        """Opening would throw away a booting board's first words."""
+
     def _telnet_read_loop(self) -> None:
         try:
             super()._telnet_read_loop()
@@ -48,6 +58,9 @@ class RawTcp(serial.urlhandler.protocol_socket.Serial):  # type: ignore[misc]
         # A command is several small writes: Nagle's algorithm holds each back for 40 ms.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
+    def reset_input_buffer(self) -> None:
+        """Opening would throw away the server's reason for hanging up."""
+
     def close(self) -> None:
         connection = self._socket
         super().close()
@@ -60,15 +73,18 @@ def parting_words(device: str) -> bytes:
 
     Asked once more, over plain TCP: pyserial talks first, and what came meanwhile may be lost.
     """
-    parts = urlsplit(device)
-    words = b""
+    parts, deadline, words = urlsplit(device), Deadline.after(_PARTING_S), b""
+    address = (parts.hostname or "", parts.port or 0)
     with (
         contextlib.suppress(OSError),
-        socket.create_connection((parts.hostname or "", parts.port or 0), _PARTING_S) as server,
+        socket.create_connection(address, deadline.remaining()) as server,
     ):
-        while piece := server.recv(1000):
+        while not deadline.expired:
+            server.settimeout(deadline.remaining() + 0.001)
+            piece = server.recv(1000)
+            if not piece:
+                return words
             words += piece
-        return words
     return b""
 
 
@@ -78,8 +94,9 @@ def why_not_remote(device: str, told: str, words: bytes, target: str | None) -> 
     :param told: what was seen of it
     :param words: what the server said, if anything
     """
-    said = " ".join(words.decode("ascii", errors="ignore").split())
-    said = "".join(char for char in said if char.isprintable())  # telnet's commands
+    # Without what telnet's commands leave of letters and control characters.
+    plain = "".join(chr(byte) if 31 < byte < 127 else " " for byte in _TELNET.sub(b"", words))
+    said = " ".join(plain.split())
     if said:
         # ser2net 4: "Device open failure: Value or file not found", "Port already in use".
         told = f"the serial server said {said[:120]!a}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import statistics
 import threading
@@ -10,12 +11,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from serial_server import SerialServer, ser2net
 
 from hil.deadline import Deadline
 from hil.errors import BenchError, BoardError
 from hil.link.board import BoardLink
 from hil.link.port import Port
+from hil.link.remote import parting_words, why_not_remote
 from hil.virtual.board import VirtualBoard
 
 
@@ -164,3 +168,36 @@ def test_a_wait_on_a_remote_port_ends_when_it_is_closed(server: SerialServer) ->
     closer.start()
     assert port.wait_gone(soon())
     closer.join()
+
+
+def test_a_server_that_talks_without_an_end_is_not_listened_to_for_ever() -> None:
+    """A web camera, a chat: no serial server. It does not hang up, so what it says is no reason."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"rfc2217://127.0.0.1:{server.getsockname()[1]}"
+
+        def talk() -> None:
+            client, _ = server.accept()
+            with client, contextlib.suppress(OSError):
+                while True:
+                    client.sendall(b"blah ")
+
+        talker = threading.Thread(target=talk)
+        talker.start()
+        start = time.monotonic()
+        assert parting_words(url) == b""
+        assert time.monotonic() - start < 5
+        talker.join()
+
+
+@given(st.binary(max_size=300))
+def test_whatever_a_server_says_is_one_printable_line(words: bytes) -> None:
+    told = why_not_remote("socket://loft-pi:4000", "it hung up", words, "loft").message
+    assert told.isprintable()
+    assert len(told) < 250
+
+
+def test_what_a_server_says_is_told_without_telnets_commands() -> None:
+    """As ser2net 4.3.11 sends it."""
+    words = b"\xff\xfb\x03\xff\xfd\x00\xff\xfd,Device open failure: Value or file not found\r\n"
+    told = why_not_remote("rfc2217://loft-pi:4000", "", words, "loft").message
+    assert told.endswith("said 'Device open failure: Value or file not found'")
