@@ -195,7 +195,9 @@ def test_a_flashing_tool_tells_its_version_and_one_that_hangs_is_left(
     (found,) = host._tools(here, Deadline.after(5))
     assert (found.status, found.told) == ("ok", "dfu-util 0.11")
     tool(tmp_path / "slow", monkeypatch, "exec /bin/sleep 60")
+    start = time.monotonic()
     (found,) = host._tools(here, Deadline.after(1.2))
+    assert time.monotonic() - start < 10
     assert "no answer" in found.told
 
 
@@ -323,22 +325,31 @@ def test_without_a_board_on_usb_here_nobody_meddles(examine: Examine, entry: str
 # --- room ---------------------------------------------------------------------------------------
 
 
-def test_a_full_disk_is_told(examine: Examine, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("size", "status"), [(1, "fail"), (20, "warn")])
+def test_a_full_disk_is_told(examine: Examine, tmp_path: Path, size: int, status: str) -> None:
     assert examine("disk").status == "ok"
     if os.getuid() != 0:
         pytest.skip("needs root, to mount a small disk")
     small = tmp_path / "small"
     small.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(small)]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}m", "none", str(small)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("needs a root that may mount")
     try:
         found = examine("disk", state=small / ".hil")
     finally:
         subprocess.run(["umount", str(small)], check=True)
-    assert found.status == "fail"
-    assert "1 MB free" in found.told
+    assert found.status == status
+    assert f"{size * 1024**2 / 1e6:.0f} MB free" in found.told
     assert "make room" in found.next_step
+
+
+def test_a_folder_that_cannot_be_written_to_is_told(
+    examine: Examine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
+    found = examine("disk", state=tmp_path / "new" / ".hil")
+    assert (found.status, found.told) == ("fail", f"{tmp_path} cannot be written to")
 
 
 @pytest.mark.parametrize(("mode", "status"), [(0o777, "ok"), (0o1777, "warn"), (0o755, "warn")])
