@@ -6,10 +6,13 @@ import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..deadline import Deadline
 from ..errors import HilError
+
+if TYPE_CHECKING:
+    from ..config import TargetSpec
 
 Status = Literal["ok", "note", "warn", "fail", "skip"]
 """``ok``: as it should be. ``note``: worth knowing, nothing to do before a run. ``warn``: a run may
@@ -98,3 +101,10 @@ def run(probes: Sequence[Probe], deadline: Deadline) -> list[Examined]:
 def failed(who: str, what: str, error: HilError) -> Examined:
     """What an error of ours says."""
     return Examined(who, what, "fail", error.message, error.hint or "")
+
+
+def of_target(
+    spec: TargetSpec, what: str, status: Status, told: str, next_step: str = ""
+) -> Examined:
+    """What was found of a target."""
+    return Examined(spec.name, what, status, told, next_step)

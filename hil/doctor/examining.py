@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..deadline import Deadline
 from ..errors import ConfigError
-from . import host, target
+from . import network, newcomers, programs, room, target
 from .examined import BUDGET_S, Examined, Probe, run
+from .host import NTP_PORT, Host
 
 if TYPE_CHECKING:
     from ..config import Inventory, TargetSpec
+
+
+_OF_HOST: Mapping[str, Callable[[Host, Deadline], Iterator[Examined]]] = {
+    "packages": programs.packages,
+    "MicroPython": programs.interpreter,
+    "flashing tools": programs.tools,
+    "mDNS": network.mdns,
+    "serial ports": newcomers.serial_ports,
+    "unlisted": newcomers.unlisted,
+    "udev": newcomers.access,
+    "ModemManager": newcomers.modem_manager,
+    "automount": newcomers.automount,
+    "NTP port": network.ntp_port,
+    "disk": room.disk,
+    "locks": room.locks,
+    "virtual bus": room.virtual_bus,
+}
+
+
+def host_probes(host: Host) -> list[Probe]:
+    """What is to be examined of the host, in the order in which it is shown."""
+    return [Probe("host", what, partial(work, host)) for what, work in _OF_HOST.items()]
 
 
 def examine(
@@ -22,7 +46,7 @@ def examine(
     repl: bool,
     state: Path,
     root: Path = Path("/"),
-    ntp_port: int = host.NTP_PORT,
+    ntp_port: int = NTP_PORT,
     budget_s: float = BUDGET_S,
 ) -> list[Examined]:
     """Examine the host, then the targets. Takes no longer than ``budget_s``.
@@ -45,7 +69,7 @@ def examine(
         specs = config.select(inventory, names)
         told = f"{inventory.path}: {len(inventory.targets)} targets"
     ports = usb.usb_ports()
-    here = host.Host(specs, ports, state, root, ntp_port)
+    here = Host(specs, ports, state, root, ntp_port)
 
     def listed(deadline: Deadline) -> Iterator[Examined]:
         if wrong:
@@ -59,7 +83,7 @@ def examine(
     return run(
         [
             Probe("host", "inventory", listed),
-            *host.probes(here),
+            *host_probes(here),
             *(target.probe(spec, look) for spec in specs),
         ],
         deadline,

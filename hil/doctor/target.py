@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -12,37 +11,21 @@ from typing import TYPE_CHECKING
 
 from .. import lock
 from ..deadline import Deadline
-from ..errors import BoardError, Finding, HilError
+from ..errors import Finding, HilError
 from ..link.opening import holders, is_remote
-from .examined import Examined, Probe, Status, failed
+from . import own_words
+from .examined import Examined, Probe, Status, failed, of_target
 
 if TYPE_CHECKING:
     from ..auth.profile import Profile
     from ..config import TargetSpec
     from ..discovery.mdns import Resolved
     from ..discovery.usb import UsbPort
-    from ..link.board import Identity
-    from ..link.repl import Repl
 
 #: A responder answers within 120 ms (RFC 6762 section 6); a resolver asks three times in 3 s.
 MDNS_S = 3.0
 #: One request to an application that runs, over Wi-Fi that loses a packet, seconds.
 HTTP_S = 3.0
-_RESUME_S = 1.0
-#: A clock that is off by less than this need not be mentioned, seconds: checks know a leeway.
-CLOCK_S = 2.0
-#: The first deploy takes about 270 KB, bytes.
-ROOM = 300_000
-
-#: Reads and writes nothing: bytes that are free, and whether a killed run has left its journal.
-LOOK = """\
-import os as _o
-_s=_o.statvfs('.')
-_j=True
-try:_o.stat('.hil/index.json')
-except OSError:_j=False
-print(repr((_s[0]*_s[3],_j)))
-"""
 
 
 class Names:
@@ -104,7 +87,7 @@ class _Target:
     resolved: Resolved | None = None
 
     def told(self, what: str, status: Status, told: str, next_step: str = "") -> Examined:
-        return Examined(self.spec.name, what, status, told, next_step)
+        return of_target(self.spec, what, status, told, next_step)
 
     def examine(self, deadline: Deadline) -> Iterator[Examined]:
         from ..auth.profile import load_profile
@@ -127,8 +110,11 @@ class _Target:
             yield self._mdns(deadline)
         if profile:
             yield from self._http(profile, deadline)
-        if self.spec.kind == "board":
-            yield from self._repl(device, deadline)
+        if device and self.look.repl:
+            yield from own_words.ask(self.spec, device, self.resolved, deadline)
+        elif device:
+            told = "firmware, clock, room, journal: to ask would pause the application"
+            yield self.told("REPL", "skip", told, "hil doctor --repl")
 
     def _secrets(self) -> Examined:
         try:
@@ -261,113 +247,6 @@ class _Target:
             yield self.told("HTTP", bad, f"{url} answers, but {wrong}", step)
         else:
             yield self.told("HTTP", "ok", f"{url} answers as {profile.title} does")
-
-    # --- the board itself ---
-
-    def _repl(self, device: str | None, deadline: Deadline) -> Iterator[Examined]:
-        from ..clock import rtc
-        from ..link.board import BoardLink, identify
-
-        if device is None:
-            return
-        # To let the application run on takes time too.
-        deadline = Deadline(deadline.at - _RESUME_S)
-        if not self.look.repl:
-            told = "firmware, clock, room, journal: to ask would pause the application"
-            yield self.told("REPL", "skip", told, "hil doctor --repl")
-            return
-        try:
-            with (
-                BoardLink(self.spec.name, device) as link,
-                link.paused(deadline, lambda _: True) as repl,
-            ):
-                identity = identify(repl, deadline)
-                offset = rtc.read(repl, deadline).offset
-                room, journal = _looked(repl, deadline)
-        except HilError as error:
-            yield failed(self.spec.name, "REPL", error)
-            return
-        yield self._identity(identity)
-        yield self._firmware(identity)
-        if self.resolved:
-            yield from self._address(self.resolved, identity)
-        yield self._clock(offset)
-        yield self._room(room)
-        if journal:
-            yield self.told(
-                "journal",
-                "warn",
-                "a run that was killed has left it on the board: its files are not its own",
-                f"the next run restores it; or 'hil restore {self.spec.name}'",
-            )
-        else:
-            yield self.told("journal", "ok", "none: no killed run has left anything")
-
-    def _identity(self, identity: Identity) -> Examined:
-        from ..boards.table import model, serial_number_matches
-        from ..bringup import other_board
-
-        found = identity.unique_id.hex()
-        if problem := other_board(self.spec, identity):
-            return failed(self.spec.name, "REPL", problem)
-        row = model(self.spec.model or "")
-        if self.spec.usb_serial and len(identity.unique_id) == row.unique_id_bytes:
-            serial = self.spec.usb_serial
-            if not serial_number_matches(row, identity.unique_id, serial):
-                told = f"unique_id {found} does not go with the USB serial number {serial}"
-                return self.told(
-                    "REPL", "note", told, "is 'model' right? see hil/boards/serials.py"
-                )
-        return self.told("REPL", "ok", f"it answers; unique_id {found}")
-
-    def _firmware(self, identity: Identity) -> Examined:
-        from ..boards.table import model
-
-        row = model(self.spec.model or "")
-        told = f"{identity.machine}, MicroPython {identity.release}"
-        if row.target in identity.machine or row.title in identity.machine:
-            if identity.epoch_year == row.epoch:
-                return self.told("firmware", "ok", told)
-            told += f", whose clock counts from {identity.epoch_year} and not {row.epoch}"
-            return self.told("firmware", "warn", told, "is it a firmware for this board?")
-        told += f"; expected: {row.target}, on a {row.title}"
-        return self.told(
-            "firmware", "warn", told, "is 'model' right, and the firmware the board's?"
-        )
-
-    def _address(self, resolved: Resolved, identity: Identity) -> Iterator[Examined]:
-        from ..discovery.mdns import verify_address
-
-        if problem := verify_address(resolved, identity.address):
-            yield failed(self.spec.name, "address", problem)
-        elif identity.address:
-            yield self.told("address", "ok", f"the board says {identity.address} too")
-
-    def _clock(self, offset: float) -> Examined:
-        if abs(offset) <= CLOCK_S:
-            return self.told("clock", "ok", "right to two seconds")
-        way = "ahead" if offset > 0 else "behind"
-        days = f" ({abs(offset) / 86400:.0f} days)" if abs(offset) > 2 * 86400 else ""
-        told = f"{abs(offset):.0f} s {way}{days}"
-        if self.spec.provision:
-            return self.told("clock", "note", f"{told}; a run sets it, and puts it back")
-        return self.told("clock", "warn", told, "tokens end at the wrong time: set it by NTP")
-
-    def _room(self, room: int) -> Examined:
-        told = f"{room // 1000} kB are free on the board"
-        if room < ROOM:
-            step = f"a first deploy takes {ROOM // 1000} kB: remove what is not needed"
-            return self.told("room", "warn", told, step)
-        return self.told("room", "ok", told)
-
-
-def _looked(repl: Repl, deadline: Deadline) -> tuple[int, bool]:
-    told = repl.exec(LOOK, deadline).decode(errors="replace").strip()
-    try:
-        room, journal = ast.literal_eval(told)
-        return int(room), bool(journal)
-    except (ValueError, SyntaxError, TypeError):
-        raise BoardError(f"the board answered {told[:100]!a} when asked for its room") from None
 
 
 def _other_application(url: str, profile: Profile, deadline: Deadline) -> str:

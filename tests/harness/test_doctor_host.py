@@ -18,8 +18,10 @@ from hil import config
 from hil.config import TargetSpec
 from hil.deadline import Deadline
 from hil.discovery.usb import UsbPort
-from hil.doctor import Examined, examined, host
+from hil.doctor import Examined, examined, programs
 from hil.doctor.examined import Probe
+from hil.doctor.examining import host_probes
+from hil.doctor.host import Host
 from hil.errors import BenchError
 
 N6 = "kind: board\n    model: openmv-n6\n    usb_serial: 346534563033\n    provision: true"
@@ -52,8 +54,8 @@ def examine(tmp_path: Path, root: Path, specs: Callable[[str], tuple[TargetSpec,
 
     def one(what: str, entry: str = N6, **of_host: object) -> Examined:
         fields = {"ports": (), "state": tmp_path / ".hil", "root": root, **of_host}
-        here = host.Host(specs(entry), **fields)  # type: ignore[arg-type]
-        (probe,) = [probe for probe in host.probes(here) if probe.what == what]
+        here = Host(specs(entry), **fields)  # type: ignore[arg-type]
+        (probe,) = [probe for probe in host_probes(here) if probe.what == what]
         (found,) = examined.run([probe], Deadline.after(10))
         assert found.who == "host"
         return found
@@ -179,7 +181,7 @@ def test_a_missing_flashing_tool_is_told_with_whom_it_is_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     tool(tmp_path / "bin", monkeypatch, None)
-    (found,) = host._tools(host.Host(specs(N6), (), tmp_path), Deadline.after(5))
+    (found,) = programs.tools(Host(specs(N6), (), tmp_path), Deadline.after(5))
     assert (found.what, found.status) == ("dfu-util", "warn")
     assert "OpenMV N6" in found.told
     assert "apt install dfu-util" in found.next_step
@@ -190,13 +192,13 @@ def test_a_flashing_tool_tells_its_version_and_one_that_hangs_is_left(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    here = host.Host(specs(N6), (), tmp_path)
+    here = Host(specs(N6), (), tmp_path)
     tool(tmp_path / "bin", monkeypatch, "echo dfu-util 0.11; echo more")
-    (found,) = host._tools(here, Deadline.after(5))
+    (found,) = programs.tools(here, Deadline.after(5))
     assert (found.status, found.told) == ("ok", "dfu-util 0.11")
     tool(tmp_path / "slow", monkeypatch, "exec /bin/sleep 60")
     start = time.monotonic()
-    (found,) = host._tools(here, Deadline.after(1.2))
+    (found,) = programs.tools(here, Deadline.after(1.2))
     assert time.monotonic() - start < 10
     assert "no answer" in found.told
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import socket
 import subprocess
@@ -12,6 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from serial_server import ser2net
 from test_discovery_mdns import Responder
 from test_link_port import HOLD
@@ -22,8 +25,9 @@ from hil.config import TargetSpec
 from hil.deadline import Deadline
 from hil.discovery import usb
 from hil.discovery.usb import UsbPort
-from hil.doctor import Examined, examined, target
+from hil.doctor import Examined, examined, own_words, target
 from hil.doctor import examine as examine_all
+from hil.errors import BoardError
 from hil.link import files
 from hil.link.board import BoardLink
 from hil.virtual.board import VirtualBoard
@@ -225,6 +229,18 @@ def test_a_full_flash_is_told(examine: Examine, board: VirtualBoard) -> None:
     found = examine(*listed(board), repl=True)
     assert found["room"].status == "warn"
     assert "deploy" in found["room"].next_step
+
+
+@given(st.binary() | st.text("()[],0123456789eTrue'\\").map(str.encode))
+def test_whatever_a_board_answers_it_is_its_room_or_its_fault(answer: bytes) -> None:
+    class Board:
+        def exec(self, code: str, deadline: Deadline) -> bytes:
+            return answer
+
+    with contextlib.suppress(BoardError):
+        room, journal = own_words._looked(Board(), soon())  # type: ignore[arg-type]
+        assert isinstance(room, int)
+        assert isinstance(journal, bool)
 
 
 def test_a_remote_port_is_opened_for_its_repl_only(examine: Examine) -> None:
