@@ -411,9 +411,20 @@ def test_a_client_that_waits_to_continue_is_answered(
 def test_a_client_that_sends_byte_by_byte_is_answered(
     api: Api, raw: RawClient, token: SecretStr
 ) -> None:
-    """Usual cause: one ``recv()`` is taken for a whole request."""
+    """Byte by byte, and in halves with another request in between.
+
+    Usual cause: one ``recv()`` is taken for a whole request.
+    """
     sent = {"login": api.compose_login(), "ack": api.compose_ack(token=token)}
     answers = {name: raw.send(data, piece=1) for name, data in sent.items()}
+    for name, data in sent.items():
+        half = len(data) // 2
+        with raw.hold(SecretBytes(data[:half])) as held:
+            # Bytes alone may all have come before a busy board reads the first. When it has
+            # answered somebody who asked later, it has read this half.
+            raw.send(api.compose_admin())
+            held.send(SecretBytes(data[half:]))
+            answers[f"{name}, in halves"] = held.answer(data, final=True)
     verdict.accepted_all(answers, "a request is what was sent, in however many pieces")
 
 
