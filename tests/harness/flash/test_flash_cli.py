@@ -83,13 +83,18 @@ def test_a_board_is_flashed_started_and_known_the_next_time(
     run: Run, porch: VirtualBoard, usb_bus: UsbBus
 ):
     plug(usb_bus, porch)
+    boots = porch.control("status")["boots"]
     result = run("flash", "porch")
     assert result.exit_code == 0, result.output
     assert "porch: FIRMWARE flashed and verified in" in result.output
     assert usb_bus.tell().written == {1: IMAGE}
+    into_the_bootloader, application = 1, 1
+    after = porch.control("status")["boots"]
+    assert after == boots + into_the_bootloader + application
     result = run("flash", "porch")
     assert "porch: has it already: " in result.output
     assert len(usb_bus.downloads) == 1
+    assert porch.control("status")["boots"] == after, "its application was only paused"
 
 
 def test_an_image_of_the_command_line_counts_instead_of_the_listed_one(

@@ -189,6 +189,19 @@ def test_a_board_that_is_nowhere_is_the_benchs_fault(board: Board, monkeypatch):
     assert not isinstance(caught.value, RefusedError)
 
 
+def test_a_waiting_bootloader_of_which_nobody_knows_whose_it_is_is_left_alone(
+    board: Board, monkeypatch
+):
+    """ST's short serial number does not lead back to the unique id, and there is no record yet."""
+    monkeypatch.setattr(flow, "_WAITING_S", 0.2)
+    board.virtual.power_off()
+    board.link.close()
+    board.plug()
+    with pytest.raises(BenchError, match="no port"):
+        flow.flash(replace(board.job(), usb_serial="346534563033"), board.state)
+    assert board.bus.tell().written == {}
+
+
 def test_a_failed_download_says_so_and_is_not_believed_afterwards(board: Board):
     board.plug()
     board.flash()
