@@ -154,6 +154,7 @@ def test_what_consent_means_is_said(written):
 
 
 def test_boards_that_cannot_be_listed_are_told_in_comments(hil, tmp_path):
+    """And the bridge's entry loads once its comment is taken away."""
     hil((BENCH[0], BRIDGE, LOADER, OLD, replace(BENCH[6], pid=0x0066)), "init")
     text = (tmp_path / "devices.yaml").read_text()
     assert list(entries(text)) == ["n6"]
@@ -169,12 +170,11 @@ def test_boards_that_cannot_be_listed_are_told_in_comments(hil, tmp_path):
     assert "model: … usb_serial: 306A37563141" in told
     assert "Arduino GIGA R1 WiFi, at /dev/ttyACM6, USB 1-3.3: it runs other firmware" in told
 
-
-def test_a_bridge_s_entry_loads_once_its_comment_is_taken(hil, tmp_path):
-    hil((BENCH[0], BRIDGE), "init")
-    file = tmp_path / "devices.yaml"
-    before, cam, after = file.read_text().partition("  # cam:\n")
-    file.write_text(before + re.sub(r"(?m)^  # ", "  ", cam + after))
+    before, cam, after = text.partition("  # cam:\n")
+    entry, blank, rest = (cam + after).partition("\n\n")
+    (tmp_path / "devices.yaml").write_text(
+        before + re.sub(r"(?m)^  # ", "  ", entry) + blank + rest
+    )
     assert config.load(None, tmp_path, {}).targets["cam"].port == BRIDGE.by_path
 
 
