@@ -380,6 +380,14 @@ def _remote_port(document: Document, place: Place, port: str, fields: dict[str, 
             (*place, "port"),
             "'port' at a serial server is rfc2217://HOST:PORT or socket://HOST:PORT",
         )
+    flash = fields.get("flash")
+    if isinstance(flash, dict) and flash.get("method") != "command":
+        document.mistake(
+            (*place, "flash"),
+            "'flash' does not reach the bootloader of a board at a serial server: flash it there,"
+            " or by a 'command'",
+            key=True,
+        )
     if "usb_serial" in fields:
         document.mistake(
             (*place, "usb_serial"),

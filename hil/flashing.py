@@ -38,6 +38,7 @@ def job_of(
         link=link,
         provision=spec.provision,
         usb_serial=spec.usb_serial,
+        listed_id=bytes.fromhex(spec.unique_id) if spec.unique_id else None,
         location=_location(spec),
         command=flash.command,
         virtual=virtual,

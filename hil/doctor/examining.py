@@ -68,7 +68,7 @@ def examine(
     if not isinstance(inventory, ConfigError):
         specs = config.select(inventory, names)
         told = f"{inventory.path}: {len(inventory.targets)} targets"
-    ports = usb.usb_ports()
+    ports = usb.attached()
     here = Host(specs, ports, state, root, ntp_port)
 
     def listed(deadline: Deadline) -> Iterator[Examined]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def serial_ports(host: Host, deadline: Deadline) -> Iterator[Examined]:
     """Whether this user may open the boards' ports."""
-    real = [port.device for port in host.ports if not port.virtual]
+    real = [port.device for port in host.ports if port.device and not port.virtual]
     closed = [device for device in real if not os.access(device, os.R_OK | os.W_OK)]
     if closed and os.name == "posix":
         yield line(
@@ -47,11 +47,11 @@ def _way_in(device: str) -> str:
 
 def unlisted(host: Host, deadline: Deadline) -> Iterator[Examined]:
     """Boards that are attached, and that no target means."""
-    from ..discovery import usb
-    from ..listing import port_of
+    from ..sighting import sight
+    from ..sighting import unlisted as not_among
 
-    listed = [port_of(spec, host.ports) for spec in host.specs]
-    others = [port for port in usb.boards(host.ports) if port not in listed and not port.virtual]
+    seen = sight(host.specs, host.ports, {})
+    others = [port for port in not_among(seen, host.ports) if not port.virtual]
     if others:
         told = f"attached and not among these targets: {', '.join(map(str, others))}"
         yield line("unlisted", "note", told, "'hil list' tells what to write into devices.yaml")

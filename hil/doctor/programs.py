@@ -75,28 +75,24 @@ def interpreter(host: Host, deadline: Deadline) -> Iterator[Examined]:
 
 def tools(host: Host, deadline: Deadline) -> Iterator[Examined]:
     """What speaks to the listed boards' bootloaders: there, and which version."""
-    needed: dict[str, list[str]] = {}
-    for row in host.models().values():
-        if row.flash_method:
-            needed.setdefault(row.flash_method, []).append(row.title)
-    if not needed:
+    whose: dict[str, list[str]] = {}
+    for spec in host.specs:
+        if spec.flash and spec.flash.method in TOOLS:
+            whose.setdefault(spec.flash.method, []).append(spec.name)
+    able = [row.flash_method for row in host.models().values() if row.flash_method]
+    if not whose and not able:
         yield line("flashing tools", "skip", "no listed board needs one")
-    seen: set[str] = set()
-    for method, whose in needed.items():
+    for method in dict.fromkeys((*whose, *able)):
         program, option, brings = TOOLS[method]
-        if program in seen:
-            continue
-        seen.add(program)
         path = _find(program)
-        if path is None:
-            yield line(
-                program,
-                "warn",
-                f"is not installed: checks run without it, flashing of {', '.join(whose)} does not",
-                brings,
-            )
-        else:
+        if path:
             yield line(program, "ok", _said([path, option], deadline))
+        elif method in whose:
+            told = f"is not installed, and {', '.join(whose[method])} is to be flashed"
+            yield line(program, "fail", told, brings)
+        else:
+            told = "is not installed: checks run without it, 'hil flash' does not"
+            yield line(program, "note", told, brings)
 
 
 def _find(program: str) -> str | None:

@@ -13,6 +13,7 @@ from .. import lock
 from ..deadline import Deadline
 from ..errors import Finding, HilError
 from ..link.opening import holders, is_remote
+from ..sighting import lock_key
 from . import own_words
 from .examined import Examined, Probe, Status, failed, of_target
 
@@ -130,27 +131,24 @@ class _Target:
         spec = self.spec
         if spec.port and is_remote(spec.port):
             return self._remote(spec.port)
-        from ..discovery import usb
+        from ..discovery import listed, usb
 
-        port = None
         try:
-            if spec.usb_serial and not spec.port:
-                port = usb.find(self.look.ports, usb_serial=spec.usb_serial)
+            port = listed.running(spec, self.look.ports)
         except HilError as error:
-            found = [failed(spec.name, "port", error)]
-            return found + self._in_bootloader(), None
+            return [failed(spec.name, "port", error)], None
+        loader = None if port else listed.loader_of(spec, self.look.ports)
+        if loader:
+            told = f"the board {loader}"
+            step = f"'hil flash {spec.name}' gives it firmware; or reset it"
+            return [self.told("port", "fail", told, step)], None
         device = port.device if port else spec.port or ""
-        if port and port.mode != "run":
-            waits = "it waits in its bootloader" if port.mode == "bootloader" else port.mode
-            return [self.told("port", "fail", f"{port}: {waits}", "reset it, or flash it")], None
+        if spec.usb_serial and not port:
+            absent = usb.not_attached(spec.usb_serial, self.look.ports)
+            return [failed(spec.name, "port", absent)], None
         if not Path(device).exists():
-            absent = self.told(
-                "port",
-                "fail",
-                f"no {device}",
-                "is the board plugged in and powered? see 'hil list'",
-            )
-            return [absent], None
+            step = "is the board plugged in and powered? see 'hil list'"
+            return [self.told("port", "fail", f"no {device}", step)], None
         if not os.access(device, os.R_OK | os.W_OK):
             return [
                 self.told(
@@ -160,7 +158,7 @@ class _Target:
                     "the line 'serial ports' above says how to get it",
                 )
             ], None
-        if by := lock.holder(spec.usb_serial or spec.port or spec.name):
+        if by := lock.holder(lock_key(spec)):
             wait = "a run waits until it is done; its REPL is left alone here"
             return [self.told("port", "note", f"{device}, locked by {by}", wait)], None
         if who := holders(device):
@@ -172,30 +170,13 @@ class _Target:
 
     def _remote(self, url: str) -> tuple[list[Examined], str | None]:
         """To connect is to open the board's port at the server: only with ``--repl``."""
-        if by := lock.holder(url):
+        if by := lock.holder(lock_key(self.spec)):
             return [self.told("port", "note", f"{url}, locked by {by}")], None
         if self.spec.unique_id is None:
             told = f"{url}: whatever board is behind it is taken for {self.spec.name}"
             step = "write its 'unique_id' into devices.yaml; 'hil doctor --repl' tells it"
             return [self.told("port", "note", told, step)], url
         return [self.told("port", "ok", f"{url}, not looked for")], url
-
-    def _in_bootloader(self) -> list[Examined]:
-        """Boards of this model that wait for an image: perhaps this one, by another number."""
-        waiting = [
-            port
-            for port in self.look.ports
-            if port.model_key == self.spec.model and port.mode in ("bootloader", "recovery")
-        ]
-        return [
-            self.told(
-                "bootloader",
-                "note",
-                f"{port}: a bootloader shows another serial number, it may be this board",
-                "reset it, or flash it",
-            )
-            for port in waiting
-        ]
 
     # --- the network ---
 

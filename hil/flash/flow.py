@@ -170,6 +170,14 @@ def _holds(had: Record, job: Job) -> bool:
 
 def _is_the_listed_one(job: Job, unique_id: bytes) -> None:
     """:raises RefusedError: another board answers than the one that devices.yaml lists"""
+    if job.listed_id not in (None, unique_id):
+        raise RefusedError(
+            Reason.OTHER_BOARD,
+            f"the board at {job.link.device} has the unique id {unique_id.hex()}, and not the"
+            f" listed {job.listed_id.hex() if job.listed_id else ''}",
+            target=job.target,
+            hint="is another board in its place? correct 'port' or 'unique_id' in devices.yaml",
+        )
     try:
         same = not job.usb_serial or serial_number_matches(job.model, unique_id, job.usb_serial)
     except ValueError as error:  # the id's length: it is another model

@@ -68,6 +68,7 @@ class Job:
     :ivar link: to the board while MicroPython runs; a method closes it where a tool needs the port
     :ivar provision: the owner's consent to write on the board
     :ivar usb_serial: the USB serial number that devices.yaml lists for it
+    :ivar listed_id: the ``machine.unique_id()`` that devices.yaml lists for it
     :ivar unique_id: ``machine.unique_id()``, once the flow has asked the board
     :ivar location: where it is plugged in, as ``dfu-util -p`` takes it: ``1-2.3``; None: unknown
     :ivar in_bootloader: it waits in its bootloader already: there is nothing to enter
@@ -82,6 +83,7 @@ class Job:
     link: BoardLink
     provision: bool = False
     usb_serial: str | None = None
+    listed_id: bytes | None = None
     unique_id: bytes | None = None
     location: str | None = None
     in_bootloader: bool = False

@@ -449,3 +449,9 @@ def test_a_unique_id_is_as_long_as_the_models(mistakes, unique_id):
     (told,) = mistakes(board(unique_id=f'"{unique_id}"'))
     assert "'unique_id'" in told
     assert "digits" in told
+
+
+def test_a_board_at_a_serial_server_is_not_flashed_from_here(mistakes, devices, tmp_path):
+    entry = {"usb_serial": None, "port": "rfc2217://loft-pi:4000", "provision": "true"}
+    (told,) = mistakes(board(**entry, flash="{image: app.bin}"))
+    assert "does not reach the bootloader of a board at a serial server" in told

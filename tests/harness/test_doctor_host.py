@@ -175,15 +175,20 @@ def tool(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str | None) -> N
     monkeypatch.setenv("PATH", f"{folder}")
 
 
-def test_a_missing_flashing_tool_is_told_with_whom_it_is_for(
+@pytest.mark.parametrize(
+    ("entry", "status"), [(N6, "note"), (f"{N6}\n    flash: {{image: app.bin}}", "fail")]
+)
+def test_a_missing_flashing_tool_fails_only_where_a_run_flashes(
     specs: Callable[[str], tuple[TargetSpec, ...]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    entry: str,
+    status: str,
 ) -> None:
     tool(tmp_path / "bin", monkeypatch, None)
-    (found,) = programs.tools(Host(specs(N6), (), tmp_path), Deadline.after(5))
-    assert (found.what, found.status) == ("dfu-util", "warn")
-    assert "OpenMV N6" in found.told
+    (found,) = programs.tools(Host(specs(entry), (), tmp_path), Deadline.after(5))
+    assert (found.what, found.status) == ("dfu-util", status)
+    assert ("porch is to be flashed" in found.told) == (status == "fail")
     assert "apt install dfu-util" in found.next_step
 
 

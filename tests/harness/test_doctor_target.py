@@ -20,6 +20,7 @@ from test_discovery_mdns import Responder
 from test_link_port import HOLD
 
 from hil import config, lock
+from hil.boards.table import bootloader_serial_number_of, model
 from hil.clock import rtc
 from hil.config import TargetSpec
 from hil.deadline import Deadline
@@ -63,7 +64,7 @@ def examine(tmp_path: Path) -> Examine:
         path.write_text("targets:\n  porch:\n" + "".join(f"    {field}\n" for field in fields))
         spec: TargetSpec = config.read(path).targets["porch"]
         deadline = Deadline.after(15)
-        look = target.Look(usb.usb_ports() if ports is None else ports, repl=repl)
+        look = target.Look(usb.attached() if ports is None else ports, repl=repl)
         look.names.ask([spec.hostname] if spec.hostname else [], deadline)
         found = examined.run([target.probe(spec, look)], deadline)
         assert {one.who for one in found} == {"porch"}
@@ -130,18 +131,18 @@ def test_a_path_that_is_absent_is_told(examine: Examine, tmp_path: Path) -> None
     assert (found["port"].status, found["port"].told) == ("fail", f"no {tmp_path / 'tty'}")
 
 
-def waiting(serial: str, device: str = "/dev/null") -> UsbPort:
-    return UsbPort(device, 0x37C5, 0x9206, serial, None, "1-2", "openmv-n6", "bootloader")
-
-
-def test_a_board_in_its_bootloader_is_told(examine: Examine) -> None:
-    entry = ("kind: board", "model: openmv-n6", "usb_serial: 3465")
-    found = examine(*entry, ports=[waiting("3465", "")])  # a DFU device has no serial port
+@pytest.mark.parametrize("what", ["is", "may be"])
+def test_a_board_in_its_bootloader_is_told(examine: Examine, what: str) -> None:
+    """By another serial number, which leads back to the board, or does not. And without a port."""
+    row, unique_id = model("openmv-n6"), bytes(range(12))
+    number = bootloader_serial_number_of(row, unique_id) if what == "is" else None
+    waits = UsbPort("", 0x37C5, 0x9206, number, None, "1-2", "openmv-n6", "bootloader")
+    entry = ("kind: board", "model: openmv-n6", f"usb_serial: {unique_id.hex()}")
+    found = examine(*entry, ports=[waits], repl=True)
     assert found["port"].status == "fail"
-    assert "bootloader" in found["port"].told
-    found = examine(*entry, ports=[waiting("6543")])
-    assert found["port"].status == "fail"
-    assert found["bootloader"].status == "note", "by another number, it may be this one"
+    assert f"the board {what} in its bootloader" in found["port"].told
+    assert "hil flash porch" in found["port"].next_step
+    assert "REPL" not in found
 
 
 def test_a_held_port_names_the_program(examine: Examine, board: VirtualBoard) -> None:
