@@ -15,8 +15,11 @@ from ..errors import BenchError
 from .examined import Examined
 from .host import Host, line
 
+Tool = tuple[str, str, str]
+"""A program, the option or command that tells its version, and what brings it."""
+
 #: Which program talks to which bootloader, how it tells its version, and what brings it.
-TOOLS = {
+TOOLS: dict[str, Tool] = {
     "openmv-dfu": ("dfu-util", "--version", "Debian: apt install dfu-util"),
     "arduino-dfu": ("dfu-util", "--version", "Debian: apt install dfu-util"),
     "imx": ("blhost", "--version", "pip install 'hil[imx]'"),
@@ -75,20 +78,20 @@ def interpreter(host: Host, deadline: Deadline) -> Iterator[Examined]:
 
 def tools(host: Host, deadline: Deadline) -> Iterator[Examined]:
     """What speaks to the listed boards' bootloaders: there, and which version."""
-    whose: dict[str, list[str]] = {}
+    whose: dict[Tool, list[str]] = {}
     for spec in host.specs:
         if spec.flash and spec.flash.method in TOOLS:
-            whose.setdefault(spec.flash.method, []).append(spec.name)
-    able = [row.flash_method for row in host.models().values() if row.flash_method]
+            whose.setdefault(TOOLS[spec.flash.method], []).append(spec.name)
+    able = [TOOLS[row.flash_method] for row in host.models().values() if row.flash_method]
     if not whose and not able:
         yield line("flashing tools", "skip", "no listed board needs one")
-    for method in dict.fromkeys((*whose, *able)):
-        program, option, brings = TOOLS[method]
+    for tool in dict.fromkeys((*whose, *able)):
+        program, option, brings = tool
         path = _find(program)
         if path:
             yield line(program, "ok", _said([path, option], deadline))
-        elif method in whose:
-            told = f"is not installed, and {', '.join(whose[method])} is to be flashed"
+        elif tool in whose:
+            told = f"is not installed, and {', '.join(whose[tool])} is to be flashed"
             yield line(program, "fail", told, brings)
         else:
             told = "is not installed: checks run without it, 'hil flash' does not"

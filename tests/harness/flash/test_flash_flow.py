@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from usb_bus import UsbBus
@@ -129,10 +130,19 @@ def test_force_flashes_what_it_has_already(board: Board):
     assert board.flash(force=True).written == ("FIRMWARE",)
 
 
-def test_another_board_of_the_model_is_refused_and_its_application_goes_on(board: Board):
+@pytest.mark.parametrize(
+    ("listed", "told"),
+    [
+        ({"usb_serial": "00" * 12}, "listed USB serial number"),
+        ({"usb_serial": None, "listed_id": bytes(12)}, f"and not the listed {'00' * 12}"),
+    ],
+)
+def test_another_board_of_the_model_is_refused_and_its_application_goes_on(
+    board: Board, listed: dict[str, Any], told: str
+):
     board.plug()
-    with pytest.raises(RefusedError, match="listed USB serial number") as caught:
-        flow.flash(replace(board.job(), usb_serial="00" * 12), board.state)
+    with pytest.raises(RefusedError, match=told) as caught:
+        flow.flash(replace(board.job(), **listed), board.state)
     assert caught.value.reason is Reason.OTHER_BOARD
     assert not board.bus.calls, "its bootloader was not even looked for"
 
