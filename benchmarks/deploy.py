@@ -49,11 +49,12 @@ def application() -> dict[str, bytes]:
     return tree
 
 
-def ours(device: str, tree: dict[str, bytes]) -> tuple[float, files.SyncResult]:
+def ours(board: VirtualBoard, tree: dict[str, bytes]) -> tuple[float, files.SyncResult]:
     """Seconds from the closed port to the closed port."""
     start = time.perf_counter()
     deadline = Deadline.after(120)
-    with BoardLink("bench", device) as link, link.repl(deadline) as repl:
+    link = BoardLink(board.name, board.device, consent=board.consent)
+    with link, link.repl(deadline) as repl:
         result = files.sync(repl, tree, "/flash", deadline)
     return time.perf_counter() - start, result
 
@@ -67,9 +68,10 @@ def mpremotes(device: str, folder: Path) -> float:
     return time.perf_counter() - start
 
 
-def check(device: str, tree: dict[str, bytes]) -> None:
+def check(board: VirtualBoard, tree: dict[str, bytes]) -> None:
     """What either has deployed is what was to be deployed."""
-    with BoardLink("bench", device) as link, link.repl(Deadline.after(30)) as repl:
+    link = BoardLink(board.name, board.device, consent=board.consent)
+    with link, link.repl(Deadline.after(30)) as repl:
         again = files.sync(repl, tree, "/flash", Deadline.after(30))
     if again.sent:
         raise SystemExit(f"not deployed: {again.sent}")
@@ -88,11 +90,11 @@ def measure() -> dict[str, Any]:
             VirtualBoard.start("bench-ours", state=here / "ours", bus=bus) as mine,
             VirtualBoard.start("bench-mpremote", state=here / "theirs", bus=bus) as theirs,
         ):
-            first, result = ours(mine.device, tree)
+            first, result = ours(mine, tree)
             first_mpremote = mpremotes(theirs.device, here / "tree")
-            unchanged, nothing = ours(mine.device, tree)
+            unchanged, nothing = ours(mine, tree)
             unchanged_mpremote = mpremotes(theirs.device, here / "tree")
-            check(theirs.device, tree)
+            check(theirs, tree)
     assert len(result.sent) == len(tree)
     assert not nothing.sent
     return {

@@ -43,7 +43,10 @@ def on_the_network(board: VirtualBoard) -> TargetSpec:
     """Give the board its name, and list it."""
     hostname = f"disc-{board.unique_id.hex()[:12]}"
     deadline = Deadline.after(READY_S)
-    with BoardLink(board.name, board.device) as link, link.repl(deadline) as repl:
+    with (
+        BoardLink(board.name, board.device, consent=board.consent) as link,
+        link.repl(deadline) as repl,
+    ):
         repl.exec(JOIN.format(hostname), deadline)
     return TargetSpec(
         name=board.name,

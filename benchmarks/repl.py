@@ -36,8 +36,9 @@ def timed(command: Callable[[], object]) -> list[float]:
     return took
 
 
-def ours(device: str) -> list[float]:
-    with BoardLink("bench", device) as link, link.repl(Deadline.after(10)) as repl:
+def ours(board: VirtualBoard) -> list[float]:
+    link = BoardLink(board.name, board.device, consent=board.consent)
+    with link, link.repl(Deadline.after(10)) as repl:
         return timed(lambda: repl.exec(COMMAND, Deadline.after(10)))
 
 
@@ -60,7 +61,7 @@ def measure() -> dict[str, float]:
             theirs: list[float] = []
             on_pts: list[float] = []
             for _ in range(ROUNDS):
-                mine += ours(board.device)
+                mine += ours(board)
                 theirs += mpremotes(board.device)
                 on_pts += mpremotes(str(Path(board.device).resolve()))
     ours_ms, mpremote_ms, pts_ms = map(statistics.median, (mine, theirs, on_pts))

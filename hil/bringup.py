@@ -233,6 +233,7 @@ class _Bringing:
             BoardLink(
                 spec.name,
                 virtual.device if virtual else self._find_device(deadline),
+                consent=spec.consent(),
                 locate=None if virtual else self._find_device,
             )
         )

@@ -29,6 +29,8 @@ from .secrets import SecretStr
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
+    from .consent import Consent
+
 Kind = Literal["virtual", "board", "url"]
 
 _STRICT = {"extra": "forbid"}
@@ -109,6 +111,15 @@ class TargetSpec:
     wifi: Wifi | None = None
     boot_timeout_s: float | None = None
     trusted_network: bool = False
+
+    def consent(self) -> Consent:
+        """The owner's, to change this board.
+
+        :raises NoConsentError: its entry has no ``provision: true``
+        """
+        from . import consent
+
+        return consent.of(self)
 
     def secrets(self, env: Mapping[str, str]) -> Secrets:
         """Look the secrets up in ``env``.

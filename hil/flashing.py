@@ -63,8 +63,10 @@ def read_images(files: Mapping[str, ImageFile], target: str) -> tuple[Image, ...
 def link_to(spec: TargetSpec, virtual: VirtualBoard | None = None) -> BoardLink:
     """The board's link, not open: in its bootloader it has no port."""
     if virtual:
-        return BoardLink(spec.name, virtual.device)
-    return BoardLink(spec.name, spec.port or "", locate=lambda _: _device(spec))
+        return BoardLink(spec.name, virtual.device, consent=spec.consent())
+    return BoardLink(
+        spec.name, spec.port or "", consent=spec.consent(), locate=lambda _: _device(spec)
+    )
 
 
 def flash(

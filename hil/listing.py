@@ -150,7 +150,8 @@ def _asked_all(seen: Iterable[Sighting], holders: Holders) -> dict[str, Identity
 def _asked(seen: Sighting) -> Identity | str:
     """The board's own words, or its complaint."""
     from .errors import HilError
-    from .link.board import BoardLink, identify
+    from .link.board import identify
+    from .link.reading import reading
     from .lock import hold
 
     spec, deadline = seen.spec, Deadline.after(ASK_BUDGET_S)
@@ -158,8 +159,7 @@ def _asked(seen: Sighting) -> Identity | str:
     try:
         with (
             hold(lock_key(spec), f"asking {spec.name} what it runs", Deadline.after(0)),
-            BoardLink(spec.name, device) as link,
-            link.paused(deadline, lambda _: True) as repl,
+            reading(spec.name, device, deadline) as repl,
         ):
             return identify(repl, deadline)
     except HilError as error:

@@ -207,6 +207,10 @@ def _read_script(precise: bool) -> str:
     return _FRAME.format(body=" s=int(t.time())\n" + _WAIT_FOR_TICK) if precise else _READ
 
 
+READING = frozenset({_read_script(False), _read_script(True)})
+"""All that a board is given to run when its clock is read: it changes nothing."""
+
+
 def _set_script(unix: int, at_tick: bool) -> str:
     when = datetime.fromtimestamp(unix, timezone.utc)
     # Weekday Monday = 1: stm32 writes it raw and 0 is none of its days; the others ignore it.

@@ -42,14 +42,12 @@ def ask(
     :param resolved: what the network says of its host name
     """
     from ..clock import rtc
-    from ..link.board import BoardLink, identify
+    from ..link.board import identify
+    from ..link.reading import reading
 
     deadline = Deadline(deadline.at - _RESUME_S)
     try:
-        with (
-            BoardLink(spec.name, device) as link,
-            link.paused(deadline, lambda _: True) as repl,
-        ):
+        with reading(spec.name, device, deadline) as repl:
             identity = identify(repl, deadline)
             offset = rtc.read(repl, deadline).offset
             room, journal = _looked(repl, deadline)

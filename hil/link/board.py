@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 
+from hil import consent as consents
+from hil.consent import Consent
 from hil.deadline import Deadline
 from hil.errors import BenchError, BoardError
 from hil.link.console import Console
@@ -21,7 +23,7 @@ from hil.link.port import Port, PortGoneError
 from hil.link.repl import Repl
 
 #: The event loop keeps its tasks over a KeyboardInterrupt: tried on 1.29, and in asyncio/core.py.
-_RESUME = "import asyncio as _a\n_a.get_event_loop().run_forever()"
+RESUME = "import asyncio as _a\n_a.get_event_loop().run_forever()"
 RESET = "import machine\nmachine.reset()"
 #: A watchdog that nobody feeds, after its 1 s.
 STARVE_WATCHDOG = "import machine\nmachine.WDT(timeout=1000)\nwhile True: pass"
@@ -45,7 +47,8 @@ _PUT_BACK_S = 5.0
 #: Leaves a mark that no reset survives, and tells whether the last one is still there.
 _MARK = "print('_hil_mark' in globals())\n_hil_mark = 1"
 
-_IDENTIFY = """\
+#: Prints the repr of an :class:`Identity`'s fields. Changes nothing.
+IDENTIFY = """\
 import machine as _m, sys as _s, os as _o, time as _t
 _u=_o.uname() if hasattr(_o,'uname') else None
 _i=_s.implementation
@@ -91,10 +94,12 @@ class BoardLink:
 
     :param name: the target's name, for messages
     :param device: the port's path or URL; empty: ``locate`` tells it when it is opened first
+    :param consent: its owner's, to change it; a board without is asked by :mod:`hil.link.reading`
     :param console: gets what the board prints outside our commands
     :param locate: finds the port again after a reset, when USB may have numbered it anew;
         by default it is the same path. Its BenchErrors are passing, while the board is in a reset;
         a BoardError is final
+    :raises NoConsentError: the consent is missing
     :ivar pauses: how often :meth:`paused` has interrupted the application
     :ivar pause_failures: how often it took a reset to get the application back
     :ivar unasked_resets: how often a pause has found the board reset since the last pause, when
@@ -107,10 +112,13 @@ class BoardLink:
         device: str,
         console: Console | None = None,
         *,
+        consent: Consent,
         locate: Callable[[Deadline], str] | None = None,
         baudrate: int = 115200,
     ) -> None:
+        consents.require(consent, name, "a link that can change it")
         self.name = name
+        self.consent = consent
         self.device = device
         self.console = console if console is not None else Console()
         self.locate = locate or (lambda deadline: self.device)
@@ -144,7 +152,7 @@ class BoardLink:
             return self._attach(Port(self.device, self.baudrate, target=self.name))
 
     def _attach(self, port: Port) -> Repl:
-        self._repl = Repl(port, self.console.append)
+        self._repl = Repl(port, self.console.append, consent=self.consent)
         self.console.start_line()
         port.to_sink(self.console.append)
         return self._repl
@@ -254,7 +262,7 @@ class BoardLink:
         # At most a third of the time for the quick way: the reset needs the rest.
         share = deadline.sooner(min(_ANSWER_S, deadline.remaining() / 3))
         with contextlib.suppress(BoardError):
-            repl.start(_RESUME, share)
+            repl.start(RESUME, share)
             if answers(share):
                 return
         self.pause_failures += 1
@@ -325,7 +333,7 @@ class BoardLink:
 
 def identify(repl: Repl, deadline: Deadline) -> Identity:
     """The same in a conversation that is open already."""
-    told = repl.exec(_IDENTIFY, deadline).decode(errors="replace").strip()
+    told = repl.exec(IDENTIFY, deadline).decode(errors="replace").strip()
     try:
         unique_id, machine, release, epoch_year, hostname, address, version = ast.literal_eval(told)
     except (ValueError, SyntaxError):

@@ -19,6 +19,8 @@ from typing import Any
 from mpremote.transport import TransportError
 from mpremote.transport_serial import SerialTransport
 
+from hil import consent as consents
+from hil.consent import Consent
 from hil.deadline import Deadline
 from hil.errors import BoardError
 from hil.link.console import Traceback, find_tracebacks, without_noise
@@ -138,10 +140,19 @@ class Repl:
 
     :param port: open
     :param console: gets what the application printed up to the moment it was interrupted
+    :param consent: of the board's owner; without it, the board runs the programs of
+        :func:`hil.link.reading.programs` and no other
     """
 
-    def __init__(self, port: Port, console: Callable[[bytes], None] | None = None) -> None:
+    def __init__(
+        self,
+        port: Port,
+        console: Callable[[bytes], None] | None = None,
+        *,
+        consent: Consent | None = None,
+    ) -> None:
         self.port = port
+        self._consent = consent
         self._console = console or _nowhere
         self._transport = Transport(port)
         self._raw_paste: bool | None = None
@@ -331,6 +342,7 @@ class Repl:
 
         Ends in the raw REPL. What the board prints on the way goes to the console.
         """
+        consents.require(self._consent, self.port.target, "a soft reset")
         if not self._ready:
             self.enter(deadline)
         self._ready = False
@@ -342,7 +354,11 @@ class Repl:
         self._ready = True
 
     def _send(self, code: str, deadline: Deadline) -> None:
-        """Give ``code`` to the board; what follows on the port is what it prints."""
+        """Give ``code`` to the board; what follows on the port is what it prints.
+
+        All code that a board ever runs comes through here, and so does the question for consent.
+        """
+        self._require_consent(code)
         data = code.encode()
         if not set(data).isdisjoint(b"\x01\x02\x03\x04\x05"):
             raise ValueError("code with control characters ends the raw REPL's input")
@@ -360,6 +376,14 @@ class Repl:
             raise BoardError(
                 f"the raw REPL answered {answer!r} instead of OK", target=self.port.target
             )
+
+    def _require_consent(self, code: str) -> None:
+        if self._consent is None:
+            from hil.link.reading import programs
+
+            if code in programs():
+                return
+        consents.require(self._consent, self.port.target, f"{_first_line(code)!r}")
 
     def _paste(self, data: bytes, deadline: Deadline) -> None:
         line: _Line = self._transport.serial

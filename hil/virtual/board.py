@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hil.boards.table import (
     Model,
@@ -27,6 +27,9 @@ from hil.errors import BenchError
 from . import control, firmware
 from .bus import VirtualPort, default_bus
 from .interpreter import find_micropython
+
+if TYPE_CHECKING:
+    from hil.consent import Consent
 
 FLASH_BYTES = CARD_BYTES = 4 * 1024 * 1024
 HEAP = "4M"
@@ -180,6 +183,13 @@ class VirtualBoard:
         """Where it is plugged in."""
         spec = json.loads((self.state / "board.json").read_bytes())
         return Path(spec["bus"])
+
+    @property
+    def consent(self) -> Consent:
+        """To write on it: who starts a virtual board owns it."""
+        from hil.config import TargetSpec
+
+        return TargetSpec(self.name, "", "virtual", provision=True).consent()
 
     @property
     def record(self) -> VirtualPort:

@@ -84,7 +84,7 @@ def camera(
     name = f"clock-{model}-{os.getpid()}"
     with (
         VirtualBoard.start(name, model, state=home / "state", bus=home / "bus") as board,
-        BoardLink(name, board.device) as link,
+        BoardLink(name, board.device, consent=board.consent) as link,
         NtpServer() as ntp,
     ):
         with link.repl(Deadline.after(10)) as repl:

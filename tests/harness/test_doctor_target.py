@@ -180,7 +180,7 @@ def test_a_port_without_permission_is_told(
 
 
 def test_a_sound_board_is_ok_all_over(examine: Examine, board: VirtualBoard) -> None:
-    with BoardLink("porch", board.device) as link, link.repl(soon()) as repl:
+    with BoardLink("porch", board.device, consent=board.consent) as link, link.repl(soon()) as repl:
         rtc.set_clock(repl, round(time.time()), soon())
     found = examine(*listed(board), f"unique_id: {board.unique_id.hex()}", repl=True)
     assert {one.what: one.status for one in found.values()} == dict.fromkeys(
@@ -217,7 +217,7 @@ def test_a_wrong_clock_is_told(
 
 
 def test_what_a_killed_run_has_left_is_told(examine: Examine, board: VirtualBoard) -> None:
-    with BoardLink("porch", board.device) as link, link.repl(soon()) as repl:
+    with BoardLink("porch", board.device, consent=board.consent) as link, link.repl(soon()) as repl:
         files.write_file(repl, "/flash/.hil/index.json", b"{}", soon())
     found = examine(*listed(board), repl=True)
     assert found["journal"].status == "warn"
@@ -225,7 +225,7 @@ def test_what_a_killed_run_has_left_is_told(examine: Examine, board: VirtualBoar
 
 
 def test_a_full_flash_is_told(examine: Examine, board: VirtualBoard) -> None:
-    with BoardLink("porch", board.device) as link, link.repl(soon()) as repl:
+    with BoardLink("porch", board.device, consent=board.consent) as link, link.repl(soon()) as repl:
         repl.exec(FILL, soon())
     found = examine(*listed(board), repl=True)
     assert found["room"].status == "warn"
@@ -381,7 +381,7 @@ def test_a_name_that_nobody_answers_for_is_told(
 def test_a_name_that_leads_to_another_board_is_told(examine: Examine, board: VirtualBoard) -> None:
     """The board itself says over serial that its address is another one."""
     name = f"hil-doctor-{board.unique_id.hex()[8:16]}"
-    with BoardLink("porch", board.device) as link, link.repl(soon()) as repl:
+    with BoardLink("porch", board.device, consent=board.consent) as link, link.repl(soon()) as repl:
         connect = "import network\nw=network.WLAN(network.STA_IF)\nw.active(True)\nw.connect('v')"
         repl.exec(f"{connect}\nwhile not w.isconnected(): pass", soon())
     with Responder(name, "127.0.0.1"):

@@ -65,7 +65,7 @@ def job_for(
 
 def flash(board: VirtualBoard, given: tuple[Image, ...] | None = None, **more: object) -> Job:
     """Flash it, and wait until it is back."""
-    with BoardLink(board.name, board.device) as link:
+    with BoardLink(board.name, board.device, consent=board.consent) as link:
         job = job_for(board, link, given, **more)
         assert method.supports(job) is None
         method.flash(job, quiet, Deadline.after(20))
@@ -75,7 +75,7 @@ def flash(board: VirtualBoard, given: tuple[Image, ...] | None = None, **more: o
 def version(board: VirtualBoard) -> str:
     """Waits until MicroPython is there."""
     deadline = Deadline.after(10)
-    with BoardLink(board.name, board.device) as link:
+    with BoardLink(board.name, board.device, consent=board.consent) as link:
         link._reopen(deadline)
         with link.repl(deadline) as repl:
             unique_id, _, told = repl.exec(IDENTITY, deadline).decode().strip().partition(" ")
@@ -103,7 +103,7 @@ def test_a_board_runs_what_it_was_flashed_with(tmp_path: Path, key: str) -> None
 
 def test_progress_goes_from_block_to_block_to_the_end(board: VirtualBoard) -> None:
     told: list[tuple[str, int, int]] = []
-    with BoardLink(board.name, board.device) as link:
+    with BoardLink(board.name, board.device, consent=board.consent) as link:
         job = job_for(board, link)
         method.flash(job, lambda *step: told.append(step), Deadline.after(20))
     total = len(job.images[0].content)
@@ -127,14 +127,14 @@ def test_of_two_boards_of_one_model_only_the_right_one_is_flashed(tmp_path: Path
 
 
 def enter(board: VirtualBoard) -> None:
-    with BoardLink(board.name, board.device) as link:
+    with BoardLink(board.name, board.device, consent=board.consent) as link:
         method.enter(job_for(board, link), Deadline.after(10))
 
 
 def test_a_board_that_waits_in_its_bootloader_is_flashed_without_its_repl(
     board: VirtualBoard,
 ) -> None:
-    with BoardLink(board.name, board.device) as link:
+    with BoardLink(board.name, board.device, consent=board.consent) as link:
         assert not method.is_waiting(job_for(board, link), Deadline.after(0))
         enter(board)
         assert method.is_waiting(job_for(board, link), Deadline.after(1))
@@ -165,7 +165,7 @@ def test_a_board_that_waits_in_its_bootloader_is_flashed_without_its_repl(
 def test_an_image_that_is_not_for_it_is_refused(
     board: VirtualBoard, given: tuple[Image, ...], reason: Reason, why: str
 ) -> None:
-    with BoardLink(board.name, board.device) as link:
+    with BoardLink(board.name, board.device, consent=board.consent) as link:
         refused = method.supports(job_for(board, link, given))
     assert refused is not None
     assert refused.reason is reason
@@ -173,7 +173,7 @@ def test_an_image_that_is_not_for_it_is_refused(
 
 
 def test_a_board_of_another_kind_is_refused(board: VirtualBoard) -> None:
-    with BoardLink(board.name, board.device) as link:
+    with BoardLink(board.name, board.device, consent=board.consent) as link:
         refused = method.supports(job_for(board, link, virtual=None))
     assert refused is not None
     assert refused.reason is Reason.NO_METHOD
@@ -185,7 +185,7 @@ def test_a_board_of_another_kind_is_refused(board: VirtualBoard) -> None:
 @pytest.mark.parametrize("name", ["BOOTLOADER", "FILESYSTEM", "ROMFS0"])
 def test_the_bootloader_refuses_other_partitions_too(board: VirtualBoard, name: str) -> None:
     before = version(board)
-    with BoardLink(board.name, board.device) as link:
+    with BoardLink(board.name, board.device, consent=board.consent) as link:
         job = job_for(board, link, (Image(name, images()[0].content),))
         with pytest.raises(FlashError) as error:
             method.flash(job, quiet, Deadline.after(20))
@@ -224,7 +224,10 @@ def test_power_that_goes_in_the_middle_is_told_and_repaired(
 
 
 def test_a_bootloader_that_does_not_show_up_ends_by_the_deadline(board: VirtualBoard) -> None:
-    with pytest.raises(FlashError) as error, BoardLink(board.name, board.device) as link:
+    with (
+        pytest.raises(FlashError) as error,
+        BoardLink(board.name, board.device, consent=board.consent) as link,
+    ):
         method.flash(job_for(board, link, in_bootloader=True), quiet, Deadline.after(0.2))
     assert error.value.step is Step.ENTER
     assert "\n  -> " in str(error.value)
@@ -242,7 +245,7 @@ def test_a_bootloader_in_other_hands_is_an_error(board: VirtualBoard) -> None:
 
 
 def run_flow(board: VirtualBoard, state: Path, **changed: Any) -> Outcome:
-    with BoardLink(board.name, board.device) as link:
+    with BoardLink(board.name, board.device, consent=board.consent) as link:
         return flow.flash(job_for(board, link, **changed), state, deadline=Deadline.after(30))
 
 

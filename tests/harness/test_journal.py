@@ -29,7 +29,7 @@ def board(tmp_path: Path) -> Iterator[VirtualBoard]:
 
 @pytest.fixture
 def link(board: VirtualBoard) -> Iterator[BoardLink]:
-    with BoardLink("journal", board.device) as link:
+    with BoardLink("journal", board.device, consent=board.consent) as link:
         yield link
 
 

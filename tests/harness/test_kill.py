@@ -81,7 +81,10 @@ def run(pytester: pytest.Pytester, board: VirtualBoard) -> subprocess.Popen[str]
 
 def on_board(board: VirtualBoard, path: str) -> bytes | None:
     deadline = Deadline.after(10)
-    with BoardLink("porch", board.device) as link, link.repl(deadline) as repl:
+    with (
+        BoardLink("porch", board.device, consent=board.consent) as link,
+        link.repl(deadline) as repl,
+    ):
         return files.read_file(repl, path, deadline) if files.exists(repl, path, deadline) else None
 
 
@@ -90,7 +93,10 @@ def as_found(board: VirtualBoard) -> dict[str, bytes]:
     """What is on the board before anybody runs anything."""
     found = {"secret.bin": b"s" * 32, "settings.json": b'{"hostname": "as-found"}'}
     deadline = Deadline.after(10)
-    with BoardLink("porch", board.device) as link, link.repl(deadline) as repl:
+    with (
+        BoardLink("porch", board.device, consent=board.consent) as link,
+        link.repl(deadline) as repl,
+    ):
         for path, data in found.items():
             files.write_file(repl, path, data, deadline)
     return found
@@ -151,7 +157,10 @@ def test_a_board_that_cannot_be_provisioned_goes_on_with_its_application(
     pytester: pytest.Pytester, board: VirtualBoard
 ) -> None:
     deadline = Deadline.after(10)
-    with BoardLink("porch", board.device) as link, link.repl(deadline) as repl:
+    with (
+        BoardLink("porch", board.device, consent=board.consent) as link,
+        link.repl(deadline) as repl,
+    ):
         files.write_file(repl, "main.py", b"while True: pass", deadline)
         repl.exec("import os\nos.mkdir('.hil')", deadline)
         files.write_file(repl, ".hil/index.json", b"not JSON", deadline)

@@ -47,7 +47,7 @@ def board(tmp_path: Path) -> Iterator[VirtualBoard]:
 
 @pytest.fixture
 def link(board: VirtualBoard) -> Iterator[BoardLink]:
-    with BoardLink("porch", board.device) as link:
+    with BoardLink("porch", board.device, consent=board.consent) as link:
         yield link
 
 
@@ -130,7 +130,7 @@ def test_the_port_is_looked_for_again_after_a_reset(board: VirtualBoard) -> None
         asked.append(deadline)
         return board.device
 
-    with BoardLink("porch", board.device, locate=locate) as link:
+    with BoardLink("porch", board.device, consent=board.consent, locate=locate) as link:
         link.hard_reset(soon())
         assert asked
         with link.repl(soon()) as repl:
@@ -144,7 +144,7 @@ def test_a_board_that_will_not_come_back_is_not_waited_for(board: VirtualBoard) 
         raise BoardError("the board is in its bootloader")
 
     with (
-        BoardLink("porch", board.device, locate=locate) as link,
+        BoardLink("porch", board.device, consent=board.consent, locate=locate) as link,
         pytest.raises(BoardError, match=r"^the board is in its bootloader"),
     ):
         link.hard_reset(soon())
@@ -190,7 +190,7 @@ def test_a_second_link_is_told_who_holds_the_port(board: VirtualBoard, link: Boa
     with pytest.raises(
         BenchError, match=rf"port {board.device} is held by .*\(pid {os.getpid()}\)"
     ):
-        BoardLink("porch", board.device).open(soon())
+        BoardLink("porch", board.device, consent=board.consent).open(soon())
 
 
 def test_what_is_in_the_firmware_need_not_be_sent(link: BoardLink) -> None:

@@ -15,12 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from serial_server import SerialServer, ser2net
 
+from hil.config import TargetSpec
 from hil.deadline import Deadline
 from hil.errors import BenchError, BoardError
 from hil.link.board import BoardLink
 from hil.link.port import Port
 from hil.link.remote import parting_words, why_not_remote
 from hil.virtual.board import VirtualBoard
+
+CONSENT = TargetSpec("porch", "", "virtual", provision=True).consent()
 
 
 def soon() -> Deadline:
@@ -66,7 +69,7 @@ def server(one_server: SerialServer, board: VirtualBoard) -> SerialServer:
 
 @pytest.fixture
 def link(server: SerialServer) -> Iterator[BoardLink]:
-    with BoardLink("porch", server.url) as link:
+    with BoardLink("porch", server.url, consent=CONSENT) as link:
         yield link
 
 
@@ -90,7 +93,7 @@ def test_a_hard_reset_waits_for_a_board_that_is_away_for_long(
             "porch", state=tmp_path / "p", bus=tmp_path / "bus", latency={"reset_s": 2.5}
         ) as board,
         ser2net(program, board.device, "socket", tmp_path / "s") as server,
-        BoardLink("porch", server.url) as link,
+        BoardLink("porch", server.url, consent=CONSENT) as link,
     ):
         link.hard_reset(soon())
         with link.repl(soon()) as repl:
@@ -151,7 +154,7 @@ def test_a_command_over_a_tuned_server_takes_milliseconds(
     """0.8 and 0.5 ms where this was written; 4.2 and 3.5 ms with ser2net's defaults."""
     with (
         ser2net(program, board.device, scheme, tmp_path / "s", tuned=True) as server,
-        BoardLink("porch", server.url) as link,
+        BoardLink("porch", server.url, consent=CONSENT) as link,
         link.repl(soon()) as repl,
     ):
         took = []

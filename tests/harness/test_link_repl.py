@@ -37,13 +37,16 @@ def soon() -> Deadline:
 @pytest.fixture(scope="module")
 def virtual(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VirtualBoard]:
     state = tmp_path_factory.mktemp("board")
-    with VirtualBoard.start("repl", state=state, bus=state / "bus") as board:
+    with VirtualBoard.start("porch", state=state, bus=state / "bus") as board:
         yield board
 
 
 @pytest.fixture
 def repl(virtual: VirtualBoard) -> Iterator[Repl]:
-    with BoardLink("porch", virtual.device) as link, link.repl(soon()) as repl:
+    with (
+        BoardLink("porch", virtual.device, consent=virtual.consent) as link,
+        link.repl(soon()) as repl,
+    ):
         yield repl
 
 
@@ -146,7 +149,7 @@ def test_a_board_that_boots_late_is_awaited(tmp_path: Path) -> None:
         for thread in relays:
             thread.start()
         with Port(os.ttyname(slave)) as port:
-            repl = Repl(port)
+            repl = Repl(port, consent=virtual.consent)
             repl.enter(soon())
             assert repl.eval("6*7", soon()) == 42
             assert time.monotonic() > boots
@@ -161,7 +164,7 @@ def test_what_an_earlier_caller_left_in_the_line_is_not_taken_for_an_answer(
     virtual: VirtualBoard,
 ) -> None:
     with Port(virtual.device) as port:
-        repl = Repl(port)
+        repl = Repl(port, consent=virtual.consent)
         repl.enter(soon())
         port.write(b"print('theirs')\x04\x01\x01print('theirs')\x04\x01", soon())
         repl.enter(soon())
@@ -171,12 +174,13 @@ def test_what_an_earlier_caller_left_in_the_line_is_not_taken_for_an_answer(
 
 KILLED = """
 import sys
+from hil.config import TargetSpec
 from hil.deadline import Deadline
 from hil.link import files
 from hil.link.board import BoardLink
-from hil.link.repl import Repl
 deadline = Deadline.after(30)
-with BoardLink("porch", sys.argv[1]) as link, link.repl(deadline) as repl:
+consent = TargetSpec("porch", "", "virtual", provision=True).consent()
+with BoardLink("porch", sys.argv[1], consent=consent) as link, link.repl(deadline) as repl:
     print("in", flush=True)
     while True:
         repl.exec("x = 1", deadline)
@@ -199,7 +203,10 @@ def test_after_a_caller_was_killed_the_board_is_taken_as_ever(
         caller.send_signal(signal.SIGKILL)
         caller.wait()
     tree = {"killed": bytes(range(256)) * 100}
-    with BoardLink("porch", virtual.device) as link, link.repl(soon()) as repl:
+    with (
+        BoardLink("porch", virtual.device, consent=virtual.consent) as link,
+        link.repl(soon()) as repl,
+    ):
         assert repl.eval("6*7", soon()) == 42
         files.sync(repl, tree, "/flash", soon())
         assert files.read_file(repl, "/flash/killed", soon()) == tree["killed"]
@@ -289,8 +296,8 @@ def test_one_command_takes_less_than_two_milliseconds(repl: Repl) -> None:
 
 def test_a_port_that_vanishes_under_a_command_is_told_as_that(tmp_path: Path) -> None:
     with (
-        VirtualBoard.start("gone", state=tmp_path, bus=tmp_path / "bus") as board,
-        BoardLink("porch", board.device) as link,
+        VirtualBoard.start("porch", state=tmp_path, bus=tmp_path / "bus") as board,
+        BoardLink("porch", board.device, consent=board.consent) as link,
         link.repl(soon()) as repl,
     ):
         cut = threading.Timer(0.1, board.power_off)
@@ -352,7 +359,7 @@ class SerialServer:
 
 def test_a_board_behind_a_serial_server(virtual: VirtualBoard) -> None:
     server = SerialServer(virtual.device)
-    with BoardLink("porch", server.url) as link, link.repl(soon()) as repl:
+    with BoardLink("porch", server.url, consent=virtual.consent) as link, link.repl(soon()) as repl:
         assert len(repl.exec("for i in range(500): print('%098d' % i)", soon()).split()) == 500
         assert repl.exec("x = 1\n" * 200 + "print(x)", soon()).strip() == b"1"
     server.close()

@@ -272,7 +272,10 @@ def test_two_names_that_lead_to_one_board(listed, plug_in, answers):
 def test_a_board_says_that_its_name_leads_elsewhere(listed, tmp_path, answers):
     with VirtualBoard.start("porch", state=tmp_path / "p", bus=tmp_path / "bus") as board:
         join = "import network as n\nw = n.WLAN()\nw.active(True)\nw.connect('hil')"
-        with BoardLink("porch", board.device) as link, link.repl(Deadline.after(10)) as repl:
+        with (
+            BoardLink("porch", board.device, consent=board.consent) as link,
+            link.repl(Deadline.after(10)) as repl,
+        ):
             repl.exec(join, Deadline.after(10))
         entry = {"usb_serial": board.record.serial_number, "hostname": "porch"}
         answers(porch=["10.0.0.6"])

@@ -194,7 +194,10 @@ def wait_for(board: VirtualBoard, mode: str) -> usb.UsbPort:
 
 def enter(board: VirtualBoard) -> usb.UsbPort:
     deadline = Deadline.after(10)
-    with BoardLink("boot", board.device) as link, link.repl(deadline) as repl:
+    with (
+        BoardLink("boot", board.device, consent=board.consent) as link,
+        link.repl(deadline) as repl,
+    ):
         with contextlib.suppress(PortGoneError):
             repl.start("import machine\nmachine.bootloader()", deadline)
         assert repl.port.wait_gone(deadline)
@@ -290,7 +293,10 @@ def flash(board: VirtualBoard, image: bytes) -> bool:
 
 def version(board: VirtualBoard) -> str:
     deadline = Deadline.after(10)
-    with BoardLink("boot", board.device) as link, link.repl(deadline) as repl:
+    with (
+        BoardLink("boot", board.device, consent=board.consent) as link,
+        link.repl(deadline) as repl,
+    ):
         return repl.exec(
             "import os, sys\nprint(os.uname().version, sys.version.split('; ')[1], sep='|')",
             deadline,
@@ -305,7 +311,10 @@ def test_what_was_flashed_runs_and_says_its_version(board: VirtualBoard) -> None
     wait_for(board, "run")
     assert version(board) == f"{told}|MicroPython {told}\r\n"
     deadline = Deadline.after(10)
-    with BoardLink("boot", board.device) as link, link.repl(deadline) as repl:
+    with (
+        BoardLink("boot", board.device, consent=board.consent) as link,
+        link.repl(deadline) as repl,
+    ):
         assert repl.exec("import os\nprint(os.listdir('/'))", deadline) == b"['flash']\r\n"
 
 

@@ -50,13 +50,19 @@ def power_cycle(board: VirtualBoard) -> None:
 
 def told(board: VirtualBoard, expression: str) -> object:
     deadline = Deadline.after(10)
-    with BoardLink("card", board.device) as link, link.repl(deadline) as repl:
+    with (
+        BoardLink(board.name, board.device, consent=board.consent) as link,
+        link.repl(deadline) as repl,
+    ):
         return repl.eval(expression, deadline)
 
 
 def write(board: VirtualBoard, path: str, data: bytes) -> None:
     deadline = Deadline.after(10)
-    with BoardLink("card", board.device) as link, link.repl(deadline) as repl:
+    with (
+        BoardLink(board.name, board.device, consent=board.consent) as link,
+        link.repl(deadline) as repl,
+    ):
         files.write_file(repl, path, data, deadline)
 
 
@@ -116,7 +122,10 @@ def test_skipsd_makes_boot_ignore_the_card(board: VirtualBoard) -> None:
     insert(board)
     assert told(board, CWD) == "/flash"
     deadline = Deadline.after(10)
-    with BoardLink("card", board.device) as link, link.repl(deadline) as repl:
+    with (
+        BoardLink(board.name, board.device, consent=board.consent) as link,
+        link.repl(deadline) as repl,
+    ):
         files.remove_file(repl, "SKIPSD", deadline)
     power_cycle(board)
     assert told(board, CWD) == "/sdcard"
@@ -328,7 +337,7 @@ def on_flash(state: Path, tmp_path: Path) -> dict[str, bytes]:
     deadline = Deadline.after(10)
     with (
         VirtualBoard.start("slot", state=state, bus=tmp_path / "bus") as board,
-        BoardLink("slot", board.device) as link,
+        BoardLink("slot", board.device, consent=board.consent) as link,
         link.repl(deadline) as repl,
     ):
         assert repl.eval(CWD, deadline) == "/flash"

@@ -51,7 +51,7 @@ def virtual(model: str, state: Path) -> Iterator[ContractBoard]:
 
     with (
         VirtualBoard.start(f"contract-{model}", model, state=state, bus=state / "bus") as board,
-        BoardLink(board.name, board.device) as link,
+        BoardLink(board.name, board.device, consent=board.consent) as link,
     ):
         link.open(Deadline.after(10))
         yield ContractBoard(model, link, http=(board.address, board.http_port))
@@ -68,7 +68,7 @@ def behind_ser2net(scheme: str, program: Path, state: Path) -> Iterator[Contract
     with (
         VirtualBoard.start(f"contract-{scheme}", state=state, bus=state / "bus") as board,
         ser2net(program, board.device, scheme, state / "s", tuned=True) as server,
-        BoardLink(board.name, server.url) as link,
+        BoardLink(board.name, server.url, consent=board.consent) as link,
     ):
         link.open(Deadline.after(10))
         yield ContractBoard(f"ser2net-{scheme}", link, http=(board.address, board.http_port))
@@ -85,7 +85,8 @@ def listed(spec: TargetSpec) -> Iterator[ContractBoard]:
     def find(deadline: Deadline) -> str:
         return spec.port or usb.find(usb.usb_ports(), usb_serial=spec.usb_serial or "").device
 
-    with BoardLink(spec.name, find(Deadline.after(10)), locate=find) as link:
+    device = find(Deadline.after(10))
+    with BoardLink(spec.name, device, consent=spec.consent(), locate=find) as link:
         deadline = Deadline.after(20)
         identity = link.identify(deadline)
         with link.repl(deadline) as repl:
@@ -112,7 +113,9 @@ def microbit(qemu: Path) -> Iterator[ContractBoard]:
         text=True,
     )
     try:
-        with BoardLink("micro:bit", _announced_pty(process)) as link:
+        ours = TargetSpec("micro:bit", "", "virtual", provision=True)
+        pty = _announced_pty(process)
+        with BoardLink(ours.name, pty, consent=ours.consent()) as link:
             link.open(Deadline.after(10))
             none = "the micro:bit's 1.9.2 has no {}"
             lacks = {

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from hil.boards.table import model
+from hil.config import TargetSpec
 from hil.flash.method import Image, Job
 from hil.link.board import BoardLink
+
+CONSENT = TargetSpec("porch", "", "board", provision=True).consent()
 
 
 def job(key: str, method: str, *images: Image, device: str = "/dev/null", **more) -> Job:
@@ -17,7 +20,7 @@ def job(key: str, method: str, *images: Image, device: str = "/dev/null", **more
             "model": model(key),
             "method": method,
             "images": images,
-            "link": BoardLink("porch", device),
+            "link": BoardLink("porch", device, consent=CONSENT),
             "provision": True,
             **more,
         }

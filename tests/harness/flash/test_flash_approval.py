@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jobs import CONSENT
 
 from hil.boards.table import model, models
 from hil.flash.approval import approve
@@ -18,7 +19,7 @@ N6_IMAGE = b"\0OPENMV_N6 with STM32N657X0\0" + bytes(100)
 def job(key: str, *images: Image, provision: bool = True) -> Job:
     row = model(key)
     # The link leads nowhere: whoever uses it fails.
-    link = BoardLink("porch", "/nowhere")
+    link = BoardLink("porch", "/nowhere", consent=CONSENT)
     return Job("porch", row, row.flash_method or "", images, link, provision=provision)
 
 

@@ -197,6 +197,6 @@ def test_a_failed_flash_fails_the_board_at_once_and_lets_go_of_it(
         bring_up(spec, tmp_path / ".hil")
     assert (caught.value.step, caught.value.target) == (Step.DOWNLOAD, "porch")
     assert lock.holder(lock_key(spec, tmp_path / ".hil")) is None
-    with BoardLink("porch", porch.device) as link:
+    with BoardLink("porch", porch.device, consent=porch.consent) as link:
         link.open(Deadline.after(10))
     assert list((tmp_path / ".hil" / "flash").iterdir()), "it is known again in its bootloader"

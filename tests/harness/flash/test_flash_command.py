@@ -127,7 +127,7 @@ def test_the_flow_runs_it_once_and_has_the_board_back(tmp_path):
     line += " " + shlex.quote(str(tmp_path / "log"))
     with (
         VirtualBoard.start("cmd", state=tmp_path / "state", bus=tmp_path / "bus") as board,
-        BoardLink("porch", board.device) as link,
+        BoardLink("porch", board.device, consent=board.consent) as link,
     ):
         asked = work(line, link=link)
         assert flow.flash(asked, tmp_path).written == ("FIRMWARE",)

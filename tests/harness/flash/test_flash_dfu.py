@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 
 import pytest
+from jobs import CONSENT
 from usb_bus import INTERNAL_FLASH, QSPI_FLASH, UsbBus
 
 from hil.boards.table import bootloader_serial_number_of, model
@@ -28,7 +29,15 @@ def job(row=N6, *images: Image, **more) -> Job:
     method = row.flash_method
     whole = {"unique_id": UNIQUE_ID, "in_bootloader": True, "usb_serial": "346534563033", **more}
     images = images or (Image("FIRMWARE", FIRMWARE),)
-    return Job("porch", row, method, images, BoardLink("porch", "/dev/null"), True, **whole)
+    return Job(
+        "porch",
+        row,
+        method,
+        images,
+        BoardLink("porch", "/dev/null", consent=CONSENT),
+        True,
+        **whole,
+    )
 
 
 def serial_of(row=N6, unique_id: bytes = UNIQUE_ID) -> str:

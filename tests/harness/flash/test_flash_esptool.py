@@ -95,7 +95,7 @@ def test_a_chip_with_native_usb_is_sent_to_its_loader_by_micropython(tmp_path, m
         VirtualBoard.start(
             "s3", model="esp32-s3", state=tmp_path / "state", bus=tmp_path / "bus"
         ) as board,
-        BoardLink("porch", board.device) as link,
+        BoardLink("porch", board.device, consent=board.consent) as link,
     ):
         deadline = Deadline.after(60)
         with link.repl(deadline) as repl:  # as a virtual board leaves the bus

@@ -80,7 +80,7 @@ def board(
     monkeypatch.setattr(bootloader, "BOOTLOADER", RESET)
     monkeypatch.setattr(bootloader.enter, "__kwdefaults__", {"entering_s": 3.0})
     virtual.power_on()
-    with BoardLink("porch", virtual.device) as link:
+    with BoardLink("porch", virtual.device, consent=virtual.consent) as link:
         deadline = Deadline.after(20)
         with link.repl(deadline) as repl:
             version = record.report(repl, deadline).build

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import serial
-from jobs import Seen, job
+from jobs import CONSENT, Seen, job
 from mpremote.romfs import make_romfs
 
 from hil.deadline import Deadline
@@ -76,7 +76,7 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VirtualBoard]:
 
 @pytest.fixture
 def link(board: VirtualBoard) -> Iterator[BoardLink]:
-    with BoardLink("porch", board.device) as link:
+    with BoardLink("porch", board.device, consent=board.consent) as link:
         yield link
 
 
@@ -213,7 +213,11 @@ def test_a_held_port_is_the_bench_s_fault(board, link, rom, monkeypatch):
         (Image("FIRMWARE", b"\xd2\xcd1"), {}, Reason.UNKNOWN_PARTITION),
         (Image("ROMFS0", b"PK\x03\x04"), {}, Reason.NOT_AN_IMAGE),
         (Image("ROMFS0", b"\xd2\xcd1"), {"in_bootloader": True}, Reason.NO_METHOD),
-        (Image("ROMFS0", b"\xd2\xcd1"), {"link": BoardLink("porch", "")}, Reason.NO_PORT),
+        (
+            Image("ROMFS0", b"\xd2\xcd1"),
+            {"link": BoardLink("porch", "", consent=CONSENT)},
+            Reason.NO_PORT,
+        ),
     ],
 )
 def test_what_cannot_be_done_is_said_before_the_board_is_touched(image, more, reason):
