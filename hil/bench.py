@@ -1,24 +1,61 @@
 """The bench: the inventory, what discovery found of it, and one target per entry.
 
-plan   read devices.yaml, look at the USB ports, decide on the targets (opens no port)
-start  bring them up, all at once, each in a thread of its own
-target wait for one of them
-close  put every board back, all at once
+plan    read devices.yaml, look at the USB ports, decide on the targets (opens no port)
+start   take the boards' locks and bring them up, all at once, each in a thread of its own
+next_of the target to go on with: one that need not be waited for, if there is one
+target  wait for one of them
+release put one back that is done, while the others go on
+close   put every board back, all at once
+
+Several runs share a bench. A run that waits for a board works on another meanwhile, and gives each
+one back as soon as it is done with it: so it never holds one idle while it waits for the next, and
+two runs never wait for each other.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+import threading
+import time
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .deadline import Deadline
 from .errors import HilError
 
 if TYPE_CHECKING:
     from .config import TargetSpec
+    from .lock import Holder
     from .target import Target
+
+WAIT_S = 600.0
+"""How long a run waits for a board that somebody else holds, seconds: a run of all checks on a real
+board takes a few minutes."""
+
+# Between two looks at what a waiting run shows, seconds: its line counts the seconds.
+_TELL_EVERY_S = 1.0
+
+
+@dataclass(frozen=True)
+class Wait:
+    """A board that somebody else holds, and for how long it has been waited for.
+
+    :ivar seconds: since the waiting began
+    """
+
+    target: str
+    holder: Holder
+    seconds: float
+
+    def __str__(self) -> str:
+        """``waiting for porch: held by alice (pid 4711) since … for checks on porch``."""
+        return f"waiting for {self.target}: held by {self.holder}"
 
 
 class Bench:
@@ -27,18 +64,39 @@ class Bench:
     """
 
     def __init__(
-        self, specs: Sequence[TargetSpec], *, state: Path, source: str, notes: Sequence[str] = ()
+        self,
+        specs: Sequence[TargetSpec],
+        *,
+        state: Path,
+        source: str,
+        notes: Sequence[str] = (),
+        wait_s: float = WAIT_S,
     ) -> None:
         self._specs = {spec.name: spec for spec in specs}
         self._state = state
         self._source = source
         self._notes = list(notes)
+        self._wait_s = wait_s
         self._coming: dict[str, Future[Target]] = {}
+        self._seen: dict[str, Target] = {}
+        self._leaving: list[Future[None]] = []
         self._pool: ThreadPoolExecutor | None = None
+        # For each target on its way up: whether its lock is had, whom it waits for, or neither yet.
+        self._changed = threading.Condition()
+        self._held: set[str] = set()
+        self._waits: dict[str, tuple[Holder, float]] = {}
+        self._ending = threading.Event()
         self.problems: list[str] = []
 
     @classmethod
-    def plan(cls, explicit: Path | None, rootdir: Path, only: Sequence[str] | None) -> Bench:
+    def plan(
+        cls,
+        explicit: Path | None,
+        rootdir: Path,
+        only: Sequence[str] | None,
+        *,
+        wait_s: float = WAIT_S,
+    ) -> Bench:
         """Decide what this run checks.
 
         Listed targets are checked; where no inventory is written, the packaged one lists the
@@ -46,6 +104,7 @@ class Bench:
 
         :param explicit: the ``--devices`` file
         :param only: the ``--target`` names; None is all
+        :param wait_s: how long to wait for a board that somebody else holds, seconds
         :raises ConfigError: the inventory is wrong, or a name is not in it
         """
         from . import config
@@ -64,7 +123,13 @@ class Bench:
         ]
         if inventory.packaged and not usb.boards(attached):
             notes.append("no board is attached: the embedded bench stands in")
-        return cls(specs, state=rootdir / ".hil", source=str(inventory.path), notes=notes)
+        return cls(
+            specs,
+            state=rootdir / ".hil",
+            source=str(inventory.path),
+            notes=notes,
+            wait_s=wait_s,
+        )
 
     @property
     def names(self) -> list[str]:
@@ -80,11 +145,93 @@ class Bench:
         wanted = [name for name in self.names if name in names and name not in self._coming]
         if not wanted:
             return
-        from .bringup import bring_up
-
         self._pool = self._pool or ThreadPoolExecutor(len(self._specs), "hil-bring-up")
         for name in wanted:
-            self._coming[name] = self._pool.submit(bring_up, self._specs[name], self._state)
+            coming = self._pool.submit(self._bring_up, self._specs[name])
+            self._coming[name] = coming
+            coming.add_done_callback(partial(self._on_done, name))
+
+    def _bring_up(self, spec: TargetSpec) -> Target:
+        """Under the board's lock, for which its time does not count."""
+        from . import lock
+        from .bringup import bring_up
+
+        began = time.monotonic()
+
+        def on_wait(holder: Holder) -> None:
+            with self._changed:
+                self._waits[spec.name] = (holder, began)
+                self._changed.notify_all()
+
+        try:
+            with ExitStack() as stack:
+                if spec.provision:
+                    stack.enter_context(
+                        lock.hold(
+                            lock.key_of(spec, self._state),
+                            f"checks on {spec.name}",
+                            Deadline.after(self._wait_s),
+                            on_wait=on_wait,
+                            given_up=self._ending.is_set,
+                        )
+                    )
+                self._on_held(spec.name)
+                target = bring_up(spec, self._state)
+                stack.callback(target.close)
+                self._seen[spec.name] = target
+                return replace(target, close=stack.pop_all().close)
+        except lock.HeldError as error:
+            error.target = spec.name
+            error.hint = f"{error.hint}; --wait SECONDS waits longer than {self._wait_s:.0f}"
+            raise
+
+    def _on_held(self, name: str) -> None:
+        with self._changed:
+            self._waits.pop(name, None)
+            self._held.add(name)
+            self._changed.notify_all()
+
+    def _on_done(self, name: str, _: Future[Target]) -> None:
+        with self._changed:
+            self._waits.pop(name, None)
+            self._changed.notify_all()
+
+    def waits(self) -> list[Wait]:
+        """The boards that somebody else holds now."""
+        now = time.monotonic()
+        return [
+            Wait(name, holder, now - began) for name, (holder, began) in dict(self._waits).items()
+        ]
+
+    def next_of(
+        self, names: Sequence[str], tell: Callable[[Sequence[Wait]], object] | None = None
+    ) -> str:
+        """Which of these targets to go on with: the first that is not held by somebody else. It is
+        up then, or has failed.
+
+        :param names: started
+        :param tell: called about once a second while all of them are waited for
+        """
+        with self._changed:
+            while (name := self.free_of(names)) is None:
+                if tell and len(waits := self.waits()) >= len(names):
+                    tell(waits)
+                self._changed.wait(_TELL_EVERY_S)
+        wait_for([self._coming[name]])
+        return name
+
+    def free_of(self, names: Sequence[str]) -> str | None:
+        """The first of these targets that is not held by somebody else, as far as is known.
+
+        :param names: started
+        """
+        with self._changed:
+            for name in names:
+                if name in self._held or self._coming[name].done():
+                    return name
+                if name not in self._waits:
+                    return None  # its lock is being asked for this moment
+        return None
 
     def target(self, name: str) -> Target:
         """The target, waiting until it is up.
@@ -96,12 +243,18 @@ class Bench:
         return self._coming[name].result()
 
     def up(self) -> list[Target]:
-        """The targets that have come up."""
-        return [
-            future.result()
-            for future in self._coming.values()
-            if future.done() and not future.cancelled() and future.exception() is None
-        ]
+        """The targets that have come up, also those that have been put back by now."""
+        return list(self._seen.values())
+
+    def release(self, name: str) -> None:
+        """Put this board back and free its lock, without waiting for it. It may be started again:
+        then it is another bring-up."""
+        future = self._coming.get(name)
+        if future is None or self._pool is None or not _came_up(future):
+            return
+        del self._coming[name]
+        self._held.discard(name)
+        self._leaving.append(self._pool.submit(future.result().close))
 
     def close(self) -> list[str]:
         """Put every board back as it was found. Once: a second call does nothing.
@@ -110,14 +263,20 @@ class Bench:
         """
         if self._pool is None:
             return []
+        self._ending.set()
         for future in self._coming.values():
             future.cancel()
         self._pool.shutdown(wait=True)
+        came_up = [future.result() for future in self._coming.values() if _came_up(future)]
         with ThreadPoolExecutor(len(self._specs), "hil-put-back") as pool:
-            for closing in [pool.submit(target.close) for target in self.up()]:
+            for closing in [*self._leaving, *(pool.submit(target.close) for target in came_up)]:
                 try:
                     closing.result()
                 except (HilError, OSError) as error:
                     self.problems.append(f"not put back: {error}")
         self._pool = None
         return self.problems
+
+
+def _came_up(future: Future[Target]) -> bool:
+    return future.done() and not future.cancelled() and future.exception() is None

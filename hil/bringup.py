@@ -43,7 +43,7 @@ MDNS_BUDGET_S = 3.0
 
 
 def bring_up(spec: TargetSpec, state: Path) -> Target:
-    """The target, ready for its first check.
+    """The target, ready for its first check. Whoever calls holds its lock (:mod:`hil.bench`).
 
     :param state: folder for what outlives the run: the virtual boards' flash
     :raises BenchError: e.g. the port is missing or held
@@ -61,13 +61,6 @@ def bring_up(spec: TargetSpec, state: Path) -> Target:
             error.target = error.target or spec.name
             raise
         return replace(target, close=stack.pop_all().close)
-
-
-def lock_key(spec: TargetSpec, state: Path) -> str:
-    """What a target is locked by (:mod:`hil.lock`)."""
-    if spec.kind == "virtual":
-        return f"{spec.name}@{(state / 'boards' / spec.name).resolve()}"
-    return spec.usb_serial or spec.port or spec.name
 
 
 def _profile(spec: TargetSpec) -> Profile:
@@ -216,15 +209,11 @@ class _Bringing:
     def up(self) -> Target:
         from .discovery.mdns import verify_address
         from .link.board import BoardLink
-        from .lock import hold
 
         spec, deadline = self.spec, Deadline.after(BRING_UP_BUDGET_S)
         flashed: tuple[str, ...] = ()
         given = spec.secrets(os.environ)
         password = given.password or self._made_up_password()
-        self.stack.enter_context(
-            hold(lock_key(spec, self.state), f"checks on {spec.name}", deadline)
-        )
         virtual = self._power_virtual() if spec.kind == "virtual" else None
         if spec.flash or virtual:
             flashed = self._flash(spec.flash, virtual)

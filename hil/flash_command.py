@@ -12,12 +12,11 @@ import click
 
 from . import flashing
 from .boards.table import model
-from .bringup import lock_key
 from .deadline import Deadline
 from .errors import BenchError, ConfigError
 from .flash.progress import bars
 from .flash_entry import FlashSpec, ImageFile, default_method, firmware_partition
-from .lock import Holder, hold
+from .lock import Holder, hold, key_of
 from .virtual.board import VirtualBoard
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def flash_target(
 
     with ExitStack() as stack:
         deadline = Deadline.after(LOCK_BUDGET_S)
-        key = lock_key(spec, state)
+        key = key_of(spec, state)
         stack.enter_context(hold(key, f"flashing {spec.name}", deadline, on_wait=waits))
         virtual = None
         if spec.kind == "virtual":

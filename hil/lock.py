@@ -27,10 +27,15 @@ from .errors import BenchError
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
+    from .config import TargetSpec
+
 _POLL_S = 0.05  # flock() with a time limit can only be polled
 
 # holder() takes the lock for microseconds to see whether it is free; that is nobody to wait for.
 _GLIMPSE_S = 0.2
+
+# Whoever waits looks this often whether it is still for the same holder, and still wanted.
+_LOOK_AGAIN_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,16 @@ def lock_folder() -> Path:
     return Path(shared) / "hil-locks"
 
 
+def key_of(spec: TargetSpec, state: Path) -> str:
+    """What a target's lock is called: the same for all who mean the same board.
+
+    :param state: the run's folder: each has virtual boards of its own
+    """
+    if spec.kind == "virtual":
+        return f"{spec.name}@{(state / 'boards' / spec.name).resolve()}"
+    return spec.usb_serial or spec.port or spec.name
+
+
 @contextlib.contextmanager
 def hold(
     key: str,
@@ -88,31 +103,32 @@ def hold(
     deadline: Deadline,
     *,
     on_wait: Callable[[Holder], object] | None = None,
+    given_up: Callable[[], bool] = lambda: False,
     folder: Path | None = None,
 ) -> Iterator[None]:
     """Hold a board for the length of a ``with`` block; it may end in another thread.
 
-    :param key: the board's USB serial number, or its target's name where it has none
+    :param key: :func:`key_of` the board
     :param purpose: what for, in a few words, for whoever waits
-    :param on_wait: called once with the holder if there is one to wait for
+    :param on_wait: called with the holder if there is one to wait for, and with each that follows
+        it; a holder whose record is not written yet is told as one without a pid
+    :param given_up: asked from time to time; True ends the waiting before the deadline
     :param folder: where the locks are; None: :func:`lock_folder`
     :raises HeldError: it is still held at ``deadline``; the message names the holder
     :raises BenchError: the folder cannot be used
     """
-    from filelock import Timeout
-
     folder = folder or lock_folder()
     lock, record = _files(key, folder)
     try:
         _make(folder)
-        try:
-            lock.acquire(timeout=_GLIMPSE_S, poll_interval=_POLL_S)
-        except Timeout:
-            if on_wait:
-                on_wait(_read(record))
-            lock.acquire(timeout=deadline.remaining(), poll_interval=_POLL_S)
-    except Timeout:
-        raise HeldError(key, _read(record)) from None
+        within, told = _GLIMPSE_S, None
+        while not _taken(lock, within):
+            found = _read(record)
+            if on_wait and found != told:
+                on_wait(found)
+            if deadline.expired or given_up():
+                raise HeldError(key, found)
+            within, told = deadline.sooner(_LOOK_AGAIN_S).remaining(), found
     except OSError as error:
         raise _unusable(folder, error) from error
     try:
@@ -121,6 +137,17 @@ def hold(
     finally:
         _clear(record)
         lock.release()
+
+
+def _taken(lock: BaseFileLock, within: float) -> bool:
+    """:param within: seconds"""
+    from filelock import Timeout
+
+    try:
+        lock.acquire(timeout=within, poll_interval=_POLL_S)
+    except Timeout:
+        return False
+    return True
 
 
 def holder(key: str, *, folder: Path | None = None) -> Holder | None:

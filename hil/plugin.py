@@ -61,6 +61,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="check this target of the inventory only; may be repeated",
     )
 
+    group.addoption(
+        "--wait",
+        metavar="SECONDS",
+        type=float,
+        default=600.0,
+        help="how long to wait for a board that another run or person holds (default: 600)",
+    )
+
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
@@ -84,7 +92,10 @@ def _plan(config: pytest.Config) -> None:
     explicit = config.getoption("--devices")
     try:
         config.stash[bench_key] = Bench.plan(
-            Path(explicit) if explicit else None, config.rootpath, config.getoption("--target")
+            Path(explicit) if explicit else None,
+            config.rootpath,
+            config.getoption("--target"),
+            wait_s=config.getoption("--wait"),
         )
     except BenchError as error:
         raise pytest.UsageError(str(error)) from None
@@ -148,6 +159,21 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     bench = session.config.stash.get(bench_key, None)
     if bench and not session.config.option.collectonly:
         bench.start({name for item in session.items if (name := _target_of(item))})
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> bool | None:
+    """The boards that are free first; in all other cases, pytest's own loop."""
+    options = session.config.option
+    bench = session.config.stash.get(bench_key, None)
+    errors = session.testsfailed and not options.continue_on_collection_errors
+    distributed = hasattr(session.config, "workerinput") or getattr(options, "dist", "no") != "no"
+    if not bench or options.collectonly or errors or distributed:
+        return None
+    from . import loop
+
+    loop.run(session, bench, _target_of)
+    return True
 
 
 @pytest.hookimpl(wrapper=True)

@@ -11,7 +11,7 @@ from usb_bus import UsbBus
 
 from hil import config, lock
 from hil.boards.table import bootloader_serial_number_of, model
-from hil.bringup import bring_up, lock_key
+from hil.bringup import bring_up
 from hil.cli import main
 from hil.deadline import Deadline
 from hil.flash import bootloader
@@ -161,7 +161,7 @@ def test_a_board_that_fails_is_its_fault_and_says_how_to_recover(
 def test_a_held_board_is_waited_for(run: Run, tmp_path: Path, monkeypatch):
     monkeypatch.setattr("hil.flash_command.LOCK_BUDGET_S", 0.5)
     spec = config.read(tmp_path / "devices.yaml").targets["porch"]
-    with lock.hold(lock_key(spec, tmp_path / ".hil"), "a colleague's work", Deadline.after(5)):
+    with lock.hold(lock.key_of(spec, tmp_path / ".hil"), "a colleague's work", Deadline.after(5)):
         result = run("flash", "porch")
     assert result.exit_code == 3
     assert "porch: waiting for " in result.stderr
@@ -196,7 +196,7 @@ def test_a_failed_flash_fails_the_board_at_once_and_lets_go_of_it(
     with pytest.raises(FlashError) as caught:
         bring_up(spec, tmp_path / ".hil")
     assert (caught.value.step, caught.value.target) == (Step.DOWNLOAD, "porch")
-    assert lock.holder(lock_key(spec, tmp_path / ".hil")) is None
+    assert lock.holder(lock.key_of(spec, tmp_path / ".hil")) is None
     with BoardLink("porch", porch.device, consent=porch.consent) as link:
         link.open(Deadline.after(10))
     assert list((tmp_path / ".hil" / "flash").iterdir()), "it is known again in its bootloader"
