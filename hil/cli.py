@@ -43,13 +43,17 @@ class _Group(click.Group):
             sys.exit(next(c for kind, c in code.items() if isinstance(error, kind)))
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), "virtual"])
+        return sorted([*super().list_commands(ctx), "lock", "virtual"])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name == "virtual":
             from .virtual.cli import virtual
 
             return virtual
+        if cmd_name == "lock":
+            from .lock_cli import lock
+
+            return lock
         return super().get_command(ctx, cmd_name)
 
 
