@@ -63,6 +63,25 @@ def bring_up(spec: TargetSpec, state: Path) -> Target:
         return replace(target, close=stack.pop_all().close)
 
 
+def restore(spec: TargetSpec, state: Path) -> journal.Restored | None:
+    """Undo what a killed run has left on a board, and start its application again.
+
+    Whoever calls holds its lock. A virtual board is powered for it, from the flash in ``state``.
+
+    :returns: None: there was nothing to undo
+    :raises NoConsentError: its entry has no ``provision: true``
+    :raises BenchError: e.g. the port is missing or held
+    :raises BoardError: e.g. a file could not be put back
+    """
+    try:
+        spec.consent()
+        with ExitStack() as stack:
+            return _Bringing(spec, state, stack).restore()
+    except HilError as error:
+        error.target = error.target or spec.name
+        raise
+
+
 def _profile(spec: TargetSpec) -> Profile:
     from .auth.profile import load_profile
 
@@ -208,7 +227,6 @@ class _Bringing:
 
     def up(self) -> Target:
         from .discovery.mdns import verify_address
-        from .link.board import BoardLink
 
         spec, deadline = self.spec, Deadline.after(BRING_UP_BUDGET_S)
         flashed: tuple[str, ...] = ()
@@ -218,16 +236,7 @@ class _Bringing:
         if spec.flash or virtual:
             flashed = self._flash(spec.flash, virtual)
             deadline = Deadline.after(BRING_UP_BUDGET_S)  # flashing has a budget of its own
-        link = self.stack.enter_context(
-            BoardLink(
-                spec.name,
-                virtual.device if virtual else self._find_device(deadline),
-                consent=spec.consent(),
-                locate=None if virtual else self._find_device,
-            )
-        )
-        link.open(deadline)
-        self._require_unique_id(link, deadline)
+        link = self._connect(virtual, deadline)
         identity, hostname, notes = self._provision(
             link, replace(given, password=password), deadline, powered_off=virtual is not None
         )
@@ -258,6 +267,29 @@ class _Bringing:
         )
 
     # --- finding it ---
+
+    def restore(self) -> journal.Restored | None:
+        """See :func:`restore`."""
+        deadline = Deadline.after(PUT_BACK_BUDGET_S)
+        virtual = self._power_virtual() if self.spec.kind == "virtual" else None
+        link = self._connect(virtual, deadline)
+        return self._put_back(link, powered_off=virtual is not None)
+
+    def _connect(self, virtual: VirtualBoard | None, deadline: Deadline) -> BoardLink:
+        """An open link to the board that the owner has listed, and to no other."""
+        from .link.board import BoardLink
+
+        link = self.stack.enter_context(
+            BoardLink(
+                self.spec.name,
+                virtual.device if virtual else self._find_device(deadline),
+                consent=self.spec.consent(),
+                locate=None if virtual else self._find_device,
+            )
+        )
+        link.open(deadline)
+        self._require_unique_id(link, deadline)
+        return link
 
     def _folder(self) -> Path:
         return (self.state / "boards" / self.spec.name).resolve()
@@ -405,16 +437,12 @@ class _Bringing:
             )
         )
 
-    def _put_back(self, link: BoardLink, *, powered_off: bool) -> None:
-        """The journal and the clock; then the application is started as it was found."""
-        from .clock import rtc
-
+    def _put_back(self, link: BoardLink, *, powered_off: bool) -> journal.Restored | None:
+        """The journal; then the application is started as it was found."""
         deadline = Deadline.after(PUT_BACK_BUDGET_S)
         try:
             with link.repl(deadline) as repl:
-                restored = journal.restore(repl, deadline)
-                if restored:
-                    rtc.set_clock(repl, round(time.time() + restored.clock_offset_s), deadline)
+                return journal.restore(repl, deadline)
         finally:
             if not powered_off:
                 link.hard_reset(deadline)

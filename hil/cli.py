@@ -17,6 +17,7 @@ from .errors import BenchError, BoardError, HilError
 if TYPE_CHECKING:
     from .catalogue import Entry
     from .config import Inventory
+    from .lock import Holder
 
 EXIT_CODES = """
 \b
@@ -161,6 +162,34 @@ def doctor(
         examination.print_table(findings)
     if any(finding.status == "fail" for finding in findings):
         sys.exit(1)
+
+
+@main.command()
+@click.argument("names", nargs=-1, metavar="[TARGET]...")
+@_devices
+@_json
+@click.option("--wait", default=600.0, show_default=True, help="Seconds, for who holds a board.")
+def restore(names: tuple[str, ...], devices: Path | None, as_json: bool, wait: float) -> None:
+    """Undo what a killed run has left on the boards; the next run would, too.
+
+    Only boards with 'provision: true' are touched. Each one's application is started again.
+    """
+    from . import restoring
+
+    def tell(name: str, holder: Holder) -> None:
+        click.echo(f"waiting for {name}: held by {holder}", err=True)
+
+    outcomes = restoring.restore(
+        _inventory(devices), names or None, Path(".hil"), wait_s=wait, on_wait=tell
+    )
+    if as_json:
+        click.echo(json.dumps([one.as_dict() for one in outcomes], indent=2))
+    else:
+        click.echo("\n".join(restoring.lines(outcomes)))
+    refused = bool(names) and any(one.status == "refused" for one in outcomes)
+    faults = {one.whose_fault for one in outcomes} | ({"bench"} if refused else set())
+    if faults - {""}:
+        sys.exit(3 if "bench" in faults else 4)
 
 
 @main.group(invoke_without_command=True)

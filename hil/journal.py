@@ -5,13 +5,16 @@ whatever host, can put it back: the run itself at its end, or the next run after
 originals (a signing key, a password's hash) thereby never leave the board.
 
 Its ``index.json`` is the commit point: it is renamed into place after the copies are complete, and
-removed after everything is restored. A cut anywhere in between leaves either no journal and an
-unchanged board, or a whole journal and a restore that can be repeated.
+removed after everything is restored, the clock too. A cut anywhere in between leaves either no
+journal and an unchanged board, or a whole journal and a restore that can be repeated.
+
+The host name is among the settings, which the application reads at its next start.
 """
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -95,10 +98,13 @@ else:
             if not same:
                 raise OSError('not restored: ' + p)
     _hil_sync()
-    os.remove('.hil/index.json')
-    _hil_sync()
-    _hil_remove('.hil')
     print(json.dumps(index))
+"""
+
+_END = """
+os.remove('.hil/index.json')
+_hil_sync()
+_hil_remove('.hil')
 """
 
 _FORGET = (
@@ -109,8 +115,7 @@ _FORGET = (
 @dataclass(frozen=True)
 class Restored:
     """:ivar paths: the files put back (or removed, where there had been none)
-    :ivar clock_offset_s: how far the board's clock had been ahead of true time, seconds: for the
-        caller to put back
+    :ivar clock_offset_s: how far the board's clock is ahead of true time again, seconds
     """
 
     paths: tuple[str, ...]
@@ -135,12 +140,22 @@ def begin(repl: Repl, paths: Sequence[str], clock_offset_s: float, deadline: Dea
 def restore(repl: Repl, deadline: Deadline) -> Restored | None:
     """Put everything back that the board's journal lists, verify it, and end the journal.
 
+    The clock comes to what it was within a second, the files byte by byte.
+
     :returns: None when there was no journal
-    :raises BoardError: a file could not be put back; the journal stays, so that it can be repeated
+    :raises BoardError: a file or the clock could not be put back; the journal stays, so that it can
+        be repeated
     """
+    from .clock import rtc
+
     answer = repl.exec(_BOARD_CODE + _RESTORE + _FORGET, deadline).strip()
     try:
         index = json.loads(answer)
-        return index and Restored(tuple(sorted(index["files"])), float(index["clock_offset_s"]))
+        if index is None:
+            return None
+        restored = Restored(tuple(sorted(index["files"])), float(index["clock_offset_s"]))
     except (ValueError, TypeError, KeyError, AttributeError):
         raise BoardError(f"the journal on the board answered {answer[:80]!r}") from None
+    rtc.set_clock(repl, round(time.time() + restored.clock_offset_s), deadline)
+    repl.exec(_BOARD_CODE + _END + _FORGET, deadline)
+    return restored

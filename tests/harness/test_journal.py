@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hil import journal
+from hil.clock import rtc
 from hil.deadline import Deadline
 from hil.errors import BoardError
 from hil.link import files
@@ -84,6 +85,27 @@ def test_what_was_changed_comes_back(link: BoardLink) -> None:
     assert restored == journal.Restored(tuple(sorted(KEPT)), 12.5)
     assert read(link) == FOUND
     assert restore(link) is None
+
+
+def test_the_clock_comes_back_before_the_journal_ends(
+    link: BoardLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else who is killed between the two leaves a wrong clock that nobody knows of."""
+    write(link, FOUND)
+    begin(link)
+
+    def killed(*_: object) -> None:
+        raise BoardError("killed before the clock was set")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rtc, "set_clock", killed)
+        with pytest.raises(BoardError, match="killed"):
+            restore(link)
+    restored = restore(link)
+    assert restored
+    assert restored.clock_offset_s == 12.5
+    with link.repl(Deadline.after(5)) as repl:
+        assert abs(rtc.read(repl, Deadline.after(5)).offset - 12.5) < 2
 
 
 def test_a_cut_while_it_is_begun_leaves_the_files_alone(
