@@ -92,6 +92,33 @@ def test_whoever_waits_in_vain_is_told_for_whom(other_process):
     assert [who.pid for who in waited_for] == [process.pid]
 
 
+def test_whoever_waits_is_told_when_it_is_for_somebody_else(other_process):
+    process = other_process(SERIAL, "the first")
+    told = []
+
+    def on_wait(who):
+        told.append(who.purpose)
+        if len(told) == 1:
+            process.kill()
+            process.wait()
+            other_process(SERIAL, "the second")
+
+    with pytest.raises(HeldError), hold(SERIAL, "x", Deadline.after(2), on_wait=on_wait):
+        pytest.fail("two holders")
+    assert told == ["the first", "the second"]
+
+
+def test_waiting_ends_when_it_is_given_up(other_process):
+    other_process(SERIAL)
+    begun = time.monotonic()
+    with (
+        pytest.raises(HeldError),
+        hold(SERIAL, "x", Deadline.after(60), given_up=lambda: time.monotonic() > begun + 0.3),
+    ):
+        pytest.fail("two holders")
+    assert time.monotonic() - begun < 10
+
+
 def test_boards_are_held_one_by_one(other_process):
     other_process("another board")
     with hold(SERIAL, "x", Deadline.after(1)):

@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hil import lock
-from hil.bench import Bench
+from hil.bench import Bench, Wait
 from hil.deadline import Deadline
+from hil.loop import WaitingLine
 
 TWO = "targets:\n" + "".join(
     f"  {name}:\n    kind: virtual\n    model: openmv-{model}\n    provision: true\n"
@@ -161,6 +164,52 @@ def test_a_run_that_can_only_wait_says_for_whom_until_ctrl_c(
     run.send_signal(signal.SIGINT)
     output, _ = run.communicate(timeout=30)
     assert run.returncode == pytest.ExitCode.INTERRUPTED, output
+
+
+class Screen:
+    """What pytest's terminal reporter is to a line that waits."""
+
+    def __init__(self, *, isatty: bool) -> None:
+        self.isatty = isatty
+        self.shown = ""
+
+    def ensure_newline(self) -> None:
+        if self.shown and not self.shown.endswith("\n"):
+            self.shown += "\n"
+
+    def write(self, text: str, *, flush: bool) -> None:
+        self.shown += text
+
+    def rewrite(self, line: str, *, erase: bool, yellow: bool) -> None:
+        self.shown += "\r" + line
+
+
+PORCH = Wait("porch", lock.Holder(4711, "alice", socket.gethostname(), "2026-11-22", "lunch"), 0.2)
+
+
+def test_on_a_terminal_one_line_counts_the_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    screen = Screen(isatty=True)
+    screen.shown = "test_login.py ..."
+    line = WaitingLine(screen)  # type: ignore[arg-type]
+    line([PORCH])
+    line([replace(PORCH, seconds=61.2)])
+    line.end()
+    first, second = screen.shown.splitlines()[1:3], screen.shown.split("\r")[2]
+    assert screen.shown.startswith("test_login.py ...\n\rhil: 0 s waiting for porch: held by alice")
+    assert second.startswith("hil: 61 s waiting for porch: held by alice (pid 4711)")
+    assert screen.shown.endswith("\n")
+    assert all(len(part) < 60 for part in first), "a longer line cannot be written over"
+
+
+def test_elsewhere_each_holder_is_told_once() -> None:
+    screen = Screen(isatty=False)
+    line = WaitingLine(screen)  # type: ignore[arg-type]
+    line([PORCH])
+    line([replace(PORCH, seconds=61.2)])
+    line([replace(PORCH, holder=replace(PORCH.holder, user="bob"))])
+    line.end()
+    assert [told.split()[6] for told in screen.shown.splitlines()] == ["alice", "bob"]
 
 
 def test_a_board_is_free_as_soon_as_its_last_check_is_done(inventory: Path) -> None:
