@@ -337,7 +337,7 @@ def test_hil_list_shows_a_board_in_its_bootloader(
     number = bootloader_serial_number_of(model("openmv-n6"), board.unique_id)
     assert (row.model, row.state, row.port, row.serial_number) == (
         "openmv-n6",
-        "bootloader",
+        "unlisted; in its bootloader",
         "",
         number,
     )
