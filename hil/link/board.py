@@ -140,6 +140,17 @@ class BoardLink:
         """
         return self._opened(deadline).port
 
+    def await_port(self, deadline: Deadline) -> Port:
+        """Open the port as soon as it is there: after its power came back, or a bootloader left.
+
+        :raises BoardError: it did not come in time
+        """
+        with self._lock:
+            if self._repl is None or not self._repl.port.alive:
+                self.close()
+                return self._reopen(deadline).port
+            return self._repl.port
+
     def _opened(self, deadline: Deadline) -> Repl:
         with self._lock:
             if self._repl is not None and self._repl.port.alive:

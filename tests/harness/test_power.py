@@ -114,7 +114,7 @@ def test_a_board_that_does_nothing_is_told_of(control: VirtualPower) -> None:
 def test_an_application_that_writes_for_ever_is_named(
     control: VirtualPower, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(power, "_MOST_WRITES", 2)
+    monkeypatch.setattr(power.virtual, "_MOST_WRITES", 2)
     with pytest.raises(BenchError, match="2 cuts, and it writes on"):
         list(control.cuts())
 

@@ -1,71 +1,25 @@
-"""Power: off, on, and cut at a chosen point of what the board is doing.
-
-A virtual board's power goes right after a block write, so that every point that matters is met
-exactly once; a real one's goes after a time, so that points are sampled. A check reads the same::
-
-    for cut in power.cuts():
-        happened = cut.during(is_done)
-"""
+"""The power of a virtual board, which goes right after a chosen block write."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from .deadline import Deadline
-from .errors import BenchError, BoardError
+from ..deadline import Deadline
+from ..errors import BenchError, BoardError
+from .control import WORK_S, Cut
 
 if TYPE_CHECKING:
-    from .link.board import BoardLink
-    from .virtual.board import VirtualBoard
-
-WORK_S = 30.0
-"""How long what is to be cut may take, seconds."""
+    from ..link.board import BoardLink
+    from ..virtual.board import VirtualBoard
 
 # A boot writes a few blocks. An application that writes for ever is never through.
 _MOST_WRITES = 200
 _LOOK_S = 0.004
-_PORT_GONE_S = 2.0
-
-
-class Cut(Protocol):
-    """One point at which the power goes.
-
-    :ivar point: e.g. ``after block write 3``
-    """
-
-    @property
-    def point(self) -> str: ...
-
-    def during(self, done: Callable[[], bool], *, within: float = WORK_S) -> bool:
-        """Give the board power, unless it has it, and let the power go at this point.
-
-        Returns with the board off, if the power went, else with it running.
-
-        :param done: does or asks for the work, and is called until it tells that it is through;
-            it must not take long, also when the board has just lost its power
-        :param within: seconds
-        :returns: whether the power went before the work was through
-        :raises BoardError: neither came to pass in time
-        """
-
-
-class PowerControl(Protocol):
-    """What the bench can do to a board's power."""
-
-    def off(self) -> None:
-        """At once, whatever happens on the board. Nothing, where it is off."""
-
-    def on(self) -> None:
-        """A cold boot; returns when the port is there. Nothing, where it is on.
-
-        The clock may have lost the time, and stays so: ``reboot("power")`` sets it.
-        """
-
-    def cuts(self) -> Iterator[Cut]:
-        """The points, one after another, until the work is through before its point has come."""
+_SWITCH_S = 10.0
+_PORT_S = 2.0
 
 
 class VirtualPower:
@@ -81,21 +35,23 @@ class VirtualPower:
         self._link = link
         self._rebooted = rebooted
 
-    def is_on(self) -> bool:
-        return bool(self._board.control("status")["power"] == "on")
+    def is_on(self, deadline: Deadline | None = None) -> bool:
+        return bool(self._board.control("status", deadline=deadline)["power"] == "on")
 
-    def off(self) -> None:
-        if not self.is_on():
+    def off(self, deadline: Deadline | None = None) -> None:
+        deadline = deadline or Deadline.after(_SWITCH_S)
+        if not self.is_on(deadline):
             return
-        port = self._link.open(Deadline.after(_PORT_GONE_S))
+        port = self._link.open(deadline.sooner(_PORT_S))
         self._link.expect_reset()
-        self._board.power_off()
-        port.wait_gone(Deadline.after(_PORT_GONE_S))
+        self._board.control("power_off", deadline=deadline)
+        port.wait_gone(deadline.sooner(_PORT_S))
         self._rebooted()
 
-    def on(self) -> None:
-        self._board.power_on()
-        self._link.open(Deadline.after(_PORT_GONE_S))
+    def on(self, deadline: Deadline | None = None) -> None:
+        deadline = deadline or Deadline.after(_SWITCH_S)
+        self._board.control("power_on", deadline=deadline)
+        self._link.open(deadline.sooner(_PORT_S))
 
     def cuts(self) -> Iterator[Cut]:
         for writes in range(1, _MOST_WRITES + 1):
