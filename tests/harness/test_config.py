@@ -361,6 +361,66 @@ def test_importing_it_is_cheap():
     assert out.stdout.strip() == "set()"
 
 
+# --- power -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "power"),
+    [
+        ("none", None),
+        ("{uhubctl: {hub: 1-1.4, port: 2}}", config.HubPortSpec("1-1.4", 2)),
+        ("{uhubctl: {hub: 2, port: 14}}", config.HubPortSpec("2", 14)),
+        (
+            "{command: {off: [relay, '1', a b], on: [relay, 2]}}",
+            config.CommandSpec(("relay", "1", "a b"), ("relay", "2")),
+        ),
+    ],
+)
+def test_power_is_none_a_hubs_port_or_two_commands(devices, written, power):
+    assert config.read(devices(board(power=written))).targets["porch"].power == power
+
+
+@pytest.mark.parametrize(
+    ("written", "mistake"),
+    [
+        ("relay", "'power' must be none, or a mapping with 'uhubctl' or 'command'"),
+        ("{}", "'power' must be none, or a mapping with 'uhubctl' or 'command'"),
+        ("{uhubctl: {hub: 1, port: 1}, command: {off: [a], on: [b]}}", "'power' must be none, or"),
+        ("{uhubctrl: {hub: 1, port: 1}}", "unknown key 'uhubctrl' (did you mean 'uhubctl'?)"),
+        ("{uhubctl: 1-1}", "'uhubctl' must be a mapping with 'hub' and 'port'"),
+        ("{uhubctl: {hub: 1-1}}", "'port' is missing"),
+        ("{uhubctl: {hub: , port: 1}}", "'hub' has no value"),
+        ("{uhubctl: {hub: 1-1, port: 2, pord: 3}}", "unknown key 'pord' (did you mean 'port'?)"),
+        ("{uhubctl: {hub: -p, port: 1}}", "'hub' must be where the hub is plugged in, like 1-1.4"),
+        ("{uhubctl: {hub: 1-1, port: 0}}", "'port' must be a port of the hub, from 1 to 14"),
+        ("{uhubctl: {hub: 1-1, port: 1-4}}", "'port' must be a port of the hub, from 1 to 14"),
+        ("{command: {off: relay off, on: [relay]}}", "'off' must be a list, [program, argument,"),
+        ("{command: {off: [], on: [relay]}}", "'off' has no value"),
+        ("{command: {off: [relay], on: [[relay]]}}", "'on' must be a list, [program, argument,"),
+        ("{command: {off: [relay], on: ['${KEY}']}}", "'on' takes no ${NAME}: the program itself"),
+        ("{command: {off: ['', a], on: [relay]}}", "'off' must begin with a program"),
+    ],
+)
+def test_a_mistake_in_power_is_told_in_its_place(mistakes, written, mistake):
+    (told,) = mistakes(board(power=written))
+    place, _, what = told.partition(": ")
+    assert place.startswith("6:")
+    assert what.startswith(mistake)
+
+
+def test_only_a_real_board_has_a_switch_for_its_power(mistakes):
+    text = board(kind="virtual", usb_serial=None, power="none")
+    assert mistakes(text) == ["5:5: 'power' has no meaning for kind virtual, only for board"]
+
+
+def test_two_boards_on_one_switch_would_go_off_together(mistakes):
+    porch = board(power="{uhubctl: {hub: 1-1, port: 2}}")
+    shed = porch.replace("targets:\n", "").replace("porch", "shed").replace("33", "44")
+    assert mistakes(porch + shed) == [
+        "11:5: target 'porch' has the same 'power': it would go off with this one"
+    ]
+
+
 # --- anything at all -----------------------------------------------------------------------------
 
 _word = st.one_of(
@@ -368,6 +428,7 @@ _word = st.one_of(
     st.sampled_from(
         ["targets", "porch", "<<", "${X}", "~", "1", "true", ".nan", "/", "ssid", "name"]
     ),
+    st.sampled_from(["uhubctl", "hub", "port", "command", "off", "on"]),
     st.sampled_from(
         ["board", "url", "virtual", "openmv-n6", "where", "http://[", "http://x:99999"]
     ),
