@@ -20,6 +20,9 @@ _HAS_PROC = Path("/proc/self/status").exists()
 # How long Ctrl-C waits for a program to sleep or to be between two bytecodes. One look costs
 # 0.2 ms; a loop that only allocates is between bytecodes at one look in fifty.
 _WAIT_S = 0.3
+# One that has not taken it in twice that time will not take the next: the supervisor has more to do
+# than to look at it, e.g. to switch off its power.
+_DEAF_WAIT_S = 0.01
 # And where the program counter is not to be had: for a sleep, and then anywhere but in a file
 # operation.
 _BLIND_WAIT_S = 0.005
@@ -46,7 +49,7 @@ class Process:
         os.close(child_control)
         os.set_blocking(self.fd, False)
         os.set_blocking(self.control, False)
-        self._ended = False
+        self._ended = self._deaf = False
 
     def _become(self, command: list[str], state: Path, slave: int, control: int) -> None:
         try:
@@ -120,10 +123,13 @@ class Process:
             sleeps = self._state() == "S"
             if self._catches_interrupt():
                 if self._interrupt_if_safe(slept=sleeps, waited=waited):
+                    self._deaf = False
                     return True
             elif sleeps:
+                self._deaf = False
                 return False
-            if waited > 2 * _WAIT_S:
+            if waited > (_DEAF_WAIT_S if self._deaf else 2 * _WAIT_S):
+                self._deaf = True
                 return False
             time.sleep(0.0002)  # no event tells when it gets where it can be interrupted
 
