@@ -60,6 +60,7 @@ class Wait:
 
 class Bench:
     """:ivar names: the targets of this run, in the inventory's order
+    :ivar recovered: target name → how it was brought back in the middle of the run
     :ivar problems: after :meth:`close`: the boards that could not be put back, and why
     """
 
@@ -86,6 +87,7 @@ class Bench:
         self._held: set[str] = set()
         self._waits: dict[str, tuple[Holder, float]] = {}
         self._ending = threading.Event()
+        self.recovered: dict[str, str] = {}
         self.problems: list[str] = []
 
     @classmethod
@@ -241,6 +243,17 @@ class Bench:
         """
         self.start([name])
         return self._coming[name].result()
+
+    def recover(self, name: str, cause: HilError) -> None:
+        """Bring a target back that has failed to answer. Where the bench has no hand on it,
+        nothing happens.
+
+        :raises HilError: it is broken
+        :raises Finding: its application does not start any more, and has raised
+        """
+        target = next((up for up in self.up() if up.name == name), None)
+        if target and target.recover:
+            self.recovered[name] = target.recover(cause)
 
     def up(self) -> list[Target]:
         """The targets that have come up, also those that have been put back by now."""

@@ -32,12 +32,16 @@ if TYPE_CHECKING:
     from .link.board import BoardLink, Identity
     from .link.repl import Repl
     from .power import PowerControl
+    from .recovery import Bootloader, Recovery, Rung
     from .settings_file import SettingsFormat
     from .virtual.board import VirtualBoard
 
 # A real board: reset 3 s, Wi-Fi 4 s, and a first deploy of 270 KB over USB a few seconds more.
 BRING_UP_BUDGET_S = 90.0
 PUT_BACK_BUDGET_S = 45.0
+LOCK_S = 2.0
+# What was declared broken is asked once more, and not waited for.
+BROKEN_PUT_BACK_S = 5.0
 # A responder answers within 120 ms (RFC 6762 §6); a resolver asks three times in three seconds.
 MDNS_BUDGET_S = 3.0
 
@@ -80,6 +84,30 @@ def restore(spec: TargetSpec, state: Path) -> journal.Restored | None:
     except HilError as error:
         error.target = error.target or spec.name
         raise
+
+
+def recover(spec: TargetSpec, state: Path, tell: Callable[[Rung], object]) -> None:
+    """Climb the ladder of one board by hand; then its application is started by a reset.
+
+    :param tell: told of each rung when it is over
+    :raises NoConsentError: its entry has no ``provision: true``
+    :raises BenchError: somebody holds the board
+    :raises BrokenError: no rung has helped
+    """
+    from .link.board import identify
+    from .lock import hold, key_of
+    from .recovery import BUDGET_S, Ladder
+
+    spec.consent()
+    with ExitStack() as stack:
+        bringing = _Bringing(spec, state, stack)
+        purpose = f"the recovery of {spec.name}"
+        stack.enter_context(hold(key_of(spec, state), purpose, Deadline.after(LOCK_S)))
+        deadline = Deadline.after(BUDGET_S)
+        link, power = bringing.attach(bringing.virtual(), deadline)
+        ladder = Ladder(link, identify, power, bringing.bootloader(), tell)
+        ladder.climb(deadline, BoardError("it does not answer"))
+        link.hard_reset(Deadline.after(BUDGET_S))
 
 
 def _profile(spec: TargetSpec) -> Profile:
@@ -224,22 +252,34 @@ class _Bringing:
     spec: TargetSpec
     state: Path
     stack: ExitStack
+    rebooted: Callable[[], None] = lambda: None
 
     def up(self) -> Target:
         from .discovery.mdns import verify_address
+        from .power import SwitchedPower
+        from .recovery import Recovery
+        from .revive import Revive
 
         spec, deadline = self.spec, Deadline.after(BRING_UP_BUDGET_S)
         flashed: tuple[str, ...] = ()
         given = spec.secrets(os.environ)
         password = given.password or self._made_up_password()
-        virtual = self._power_virtual() if spec.kind == "virtual" else None
+        virtual = self.virtual()
         if spec.flash or virtual:
             flashed = self._flash(spec.flash, virtual)
             deadline = Deadline.after(BRING_UP_BUDGET_S)  # flashing has a budget of its own
-        link = self._connect(virtual, deadline)
-        identity, hostname, notes = self._provision(
-            link, replace(given, password=password), deadline, powered_off=virtual is not None
+        link, power = self.attach(virtual, deadline)
+        recovery = Recovery(link, power, self.bootloader())
+        trouble = recovery.reach(deadline)
+        self._require_unique_id(link, deadline)
+        # From here on the application stands still: whatever fails, it is started again.
+        self.stack.callback(self._put_back, link, recovery, powered_off=virtual is not None)
+        if isinstance(power, SwitchedPower):
+            self.stack.callback(power.on)
+        identity, hostname, notes, deployed = self._provision(
+            link, replace(given, password=password), deadline
         )
+        notes += [trouble] if trouble else []
         link.hard_reset(deadline)
 
         resolved, address, more_notes = self._address(link, hostname, deadline)
@@ -259,37 +299,67 @@ class _Bringing:
         told = self._told_address(link, target.api.alive, deadline)
         if problem := verify_address(resolved, told, target=spec.name):
             raise problem
+        controls = self._controls(target, link, virtual, power)
         return replace(
             target,
             unique_id=identity.unique_id,
-            controls=self._controls(target, link, virtual),
+            controls=controls,
             notes=(*flashed, *notes, *more_notes),
+            recover=Revive(target, controls, link, recovery, deployed, target.api.credentials),
         )
 
     # --- finding it ---
 
     def restore(self) -> journal.Restored | None:
         """See :func:`restore`."""
-        deadline = Deadline.after(PUT_BACK_BUDGET_S)
-        virtual = self._power_virtual() if self.spec.kind == "virtual" else None
-        link = self._connect(virtual, deadline)
-        return self._put_back(link, powered_off=virtual is not None)
+        from .recovery import Recovery
 
-    def _connect(self, virtual: VirtualBoard | None, deadline: Deadline) -> BoardLink:
-        """An open link to the board that the owner has listed, and to no other."""
+        deadline = Deadline.after(PUT_BACK_BUDGET_S)
+        virtual = self.virtual()
+        link, power = self.attach(virtual, deadline)
+        recovery = Recovery(link, power, self.bootloader())
+        recovery.reach(deadline)
+        self._require_unique_id(link, deadline)
+        return self._put_back(link, recovery, powered_off=virtual is not None)
+
+    def virtual(self) -> VirtualBoard | None:
+        """Started, where it is one."""
+        return self._power_virtual() if self.spec.kind == "virtual" else None
+
+    def attach(
+        self, virtual: VirtualBoard | None, deadline: Deadline
+    ) -> tuple[BoardLink, PowerControl | Absent]:
+        """Its serial link, not opened yet, and its power."""
         from .link.board import BoardLink
 
-        link = self.stack.enter_context(
+        link: BoardLink = self.stack.enter_context(
             BoardLink(
                 self.spec.name,
-                virtual.device if virtual else self._find_device(deadline),
+                virtual.device if virtual else self._device(deadline),
                 consent=self.spec.consent(),
                 locate=None if virtual else self._find_device,
             )
         )
-        link.open(deadline)
-        self._require_unique_id(link, deadline)
-        return link
+        return link, self._power(link, virtual)
+
+    def _power(self, link: BoardLink, virtual: VirtualBoard | None) -> PowerControl | Absent:
+        from .boards.table import model
+        from .power import SwitchedPower, VirtualPower, switch_of
+
+        def rebooted() -> None:
+            self.rebooted()
+
+        if virtual:
+            return VirtualPower(virtual, link, rebooted)
+        if self.spec.power is None:
+            return Absent(f"nothing at {self.spec.name!r} switches its power")
+        own_port = model(self.spec.model or "").identified_by_usb and "://" not in link.device
+        switch = switch_of(self.spec.power)
+        return SwitchedPower(switch, link, rebooted, port_stays=not own_port)
+
+    def bootloader(self) -> Bootloader | Absent:
+        """What sees the board in its bootloader, and gets it out."""
+        return Absent("nothing here leads out of its bootloader")
 
     def _folder(self) -> Path:
         return (self.state / "boards" / self.spec.name).resolve()
@@ -313,6 +383,17 @@ class _Bringing:
                 "profile's 'files:'",
             )
         return SecretStr(random_secrets.token_urlsafe(12))
+
+    def _device(self, deadline: Deadline) -> str:
+        """The port, or what says that it is missing, where its power may bring it."""
+        from .discovery.usb import NotAttachedError
+
+        try:
+            return self._find_device(deadline)
+        except NotAttachedError:
+            if self.spec.power is None:
+                raise
+            return f"with the USB serial number {self.spec.usb_serial}"
 
     @cached_property
     def _find_device(self) -> Callable[[Deadline], str]:
@@ -354,10 +435,11 @@ class _Bringing:
         link: BoardLink,
         given: Secrets,
         deadline: Deadline,
-        *,
-        powered_off: bool,
-    ) -> tuple[Identity, str, list[str]]:
-        """Journal, deploy, set the clock. Ends with the application stopped."""
+    ) -> tuple[Identity, str, list[str], tuple[dict[str, bytes], str]]:
+        """Journal, deploy, set the clock. Ends with the application stopped.
+
+        :returns: who it is, its host name, what the reader should know, the files and their folder
+        """
         from . import provision
         from .clock import rtc
         from .link import files
@@ -365,8 +447,6 @@ class _Bringing:
 
         spec, profile, notes = self.spec, _profile(self.spec), []
         with link.repl(deadline) as repl:
-            # From here on the application stands still: whatever fails, it is started again.
-            self.stack.callback(self._put_back, link, powered_off=powered_off)
             identity = identify(repl, deadline)
             notes += _unproven(spec, identity)
             left = journal.restore(repl, deadline)
@@ -390,7 +470,7 @@ class _Bringing:
                 )
             files.sync(repl, tree, root, deadline)
             rtc.set_clock(repl, round(time.time()), deadline)
-        return identity, hostname, notes
+        return identity, hostname, notes, (tree, root)
 
     def _kept(self, root: str) -> list[str]:
         """What is journaled: the application's own files, and from a card also the key on the
@@ -437,9 +517,13 @@ class _Bringing:
             )
         )
 
-    def _put_back(self, link: BoardLink, *, powered_off: bool) -> journal.Restored | None:
+    def _put_back(
+        self, link: BoardLink, recovery: Recovery, *, powered_off: bool
+    ) -> journal.Restored | None:
         """The journal; then the application is started as it was found."""
-        deadline = Deadline.after(PUT_BACK_BUDGET_S)
+        deadline = Deadline.after(BROKEN_PUT_BACK_S if recovery.broken else PUT_BACK_BUDGET_S)
+        if not recovery.broken:
+            recovery.reach(deadline)
         try:
             with link.repl(deadline) as repl:
                 return journal.restore(repl, deadline)
@@ -475,12 +559,17 @@ class _Bringing:
 
     # --- what can be done to it ---
 
-    def _controls(self, target: Target, link: BoardLink, virtual: VirtualBoard | None) -> Controls:
+    def _controls(
+        self,
+        target: Target,
+        link: BoardLink,
+        virtual: VirtualBoard | None,
+        power: PowerControl | Absent,
+    ) -> Controls:
         from .boots import BootWatch
         from .clock.ntp import NtpServer
         from .clock.skew import ClockControl
         from .control import FileControl, MintControl, PasswordControl, SecretControl
-        from .power import VirtualPower
 
         profile = target.profile
 
@@ -496,9 +585,8 @@ class _Bringing:
             virtual.control("route", destination="*:123", to=[ntp.host, ntp.port])
             return ntp.host
 
-        power: VirtualPower | Absent = Absent(f"nothing at {target.name!r} switches its power")
-        if virtual:
-            power = VirtualPower(virtual, link, secret.rebooted if secret else lambda: None)
+        if secret:
+            self.rebooted = secret.rebooted
         reboot = Reboot(target, link, power, secret)
         no_file = f"the profile {profile.name!r} names no such file"
         return Controls(

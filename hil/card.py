@@ -40,6 +40,9 @@ class CardControl(Protocol):
         :raises BoardError: the application does not answer
         """
 
+    def give_up(self) -> None:
+        """Out, and the board has power; does not wait until the application answers."""
+
 
 @dataclass
 class VirtualCard:
@@ -79,7 +82,6 @@ class VirtualCard:
             self.reboot("power")
 
     def give_up(self) -> None:
-        """Out, and the board has power; does not wait until the application answers."""
         if self.inserted:
             self._take_out()
             self.power.on()

@@ -192,6 +192,21 @@ def restore(names: tuple[str, ...], devices: Path | None, as_json: bool, wait: f
         sys.exit(3 if "bench" in faults else 4)
 
 
+@main.command()
+@click.argument("name", metavar="TARGET")
+@_devices
+def recover(name: str, devices: Path | None) -> None:
+    """Bring back a board that does not answer: Ctrl-C, resets, bootloader, power.
+
+    Whatever it did, it is interrupted; at the end it is reset, so that its application starts.
+    """
+    from . import bringup, config
+
+    (spec,) = config.select(_inventory(devices), [name])
+    bringup.recover(spec, Path.cwd() / ".hil", lambda rung: click.echo(f"{name}: {rung}"))
+    click.echo(f"{name}: reset, its application starts")
+
+
 @main.group(invoke_without_command=True)
 @click.pass_context
 @click.option(

@@ -176,6 +176,18 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     return True
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Between two checks, and in the time limit of neither, a board that failed to answer is
+    brought back, or is out of the run."""
+    done = yield
+    if bench := item.config.stash.get(bench_key, None):
+        from .fixtures.target import settle
+
+        settle(item.config, bench)
+    return done
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
@@ -187,6 +199,12 @@ def pytest_runtest_makereport(
     report.hil_check = check.id  # type: ignore[attr-defined]
     report.hil_target = _target_of(item)  # type: ignore[attr-defined]
     _tell_finding(item, call, report, check)
+    if call.excinfo and _brought_up(item):
+        from .errors import BoardError
+        from .fixtures.target import suspect
+
+        if isinstance(call.excinfo.value, BoardError):
+            suspect(item.config, _target_of(item), call.excinfo.value)
     return report
 
 

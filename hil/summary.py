@@ -63,6 +63,8 @@ def write_summary(terminal: TerminalReporter, bench: Bench) -> None:
                 terminal.write_line(f"  {up.about}")
                 for note in up.notes:
                     terminal.write_line(f"  note: {note}", yellow=True)
+        if target in bench.recovered:
+            terminal.write_line(f"  note: {bench.recovered[target]}", yellow=True)
     if advisories:
         terminal.write_line("advisories (a 'should'; with --strict they fail):", bold=True)
         for check, target, message in sorted(advisories):

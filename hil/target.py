@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .card import CardControl
     from .clock.skew import ClockControl
     from .control import FileControl, MintControl, PasswordControl, SecretControl
+    from .errors import HilError
     from .link.console import Console
     from .power import PowerControl
 
@@ -79,6 +80,8 @@ class Target:
     :ivar trusted_network: credentials may cross its network in the clear
     :ivar notes: what the reader should know, e.g. that mDNS did not answer
     :ivar record: what it has answered so far
+    :ivar recover: bring it back after it has failed to answer, with what a check expects of it;
+        tells how, or raises what the board is broken by. None: the bench has no hand on it
     """
 
     name: str
@@ -92,4 +95,5 @@ class Target:
     unique_id: bytes | None = None
     trusted_network: bool = False
     notes: tuple[str, ...] = ()
+    recover: Callable[[HilError], str] | None = field(default=None, repr=False)
     close: Callable[[], None] = field(default=lambda: None, repr=False)

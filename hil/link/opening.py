@@ -19,6 +19,10 @@ READ_S = 0.2
 ANSWER_S = 3.0
 
 
+class NoPortError(BenchError):
+    """There is no such port: nothing is plugged in, or it has no power."""
+
+
 class _LocalSerial(serial.Serial):  # type: ignore[misc]
     """pyserial throws away what came before the port was open: a booting board's first words."""
 
@@ -77,7 +81,7 @@ def _open_remote(
 def _why_not(device: str, error: OSError | ValueError, target: str | None) -> BenchError:
     number = getattr(error, "errno", None)
     if number == errno.ENOENT or not Path(device).exists():
-        return BenchError(
+        return NoPortError(
             f"no port {device}",
             target=target,
             hint="is the board plugged in and powered? 'hil list' shows what is attached",

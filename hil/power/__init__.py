@@ -8,7 +8,7 @@ exactly once; a real one's goes after a time, so that points are sampled. A chec
 """
 
 from .control import WORK_S, Cut, PowerControl, Switch
-from .switched import SwitchedPower
+from .switched import SwitchedPower, switch_of
 from .virtual import VirtualPower
 
-__all__ = ["WORK_S", "Cut", "PowerControl", "Switch", "SwitchedPower", "VirtualPower"]
+__all__ = ["WORK_S", "Cut", "PowerControl", "Switch", "SwitchedPower", "VirtualPower", "switch_of"]

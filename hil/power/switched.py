@@ -19,6 +19,7 @@ from ..errors import BenchError, BoardError, HilError
 from .control import WORK_S, Cut, Switch
 
 if TYPE_CHECKING:
+    from ..config import CommandSpec, HubPortSpec
     from ..link.board import BoardLink
 
 CUTS = 8
@@ -32,6 +33,19 @@ _GONE_S = 5.0
 # Capacitors hold a board up for a while. uhubctl, too, waits for 2 s between off and on.
 _DISCHARGE_S = 2.0
 _LOOK_S = 0.004
+
+
+def switch_of(spec: HubPortSpec | CommandSpec) -> Switch:
+    """What ``power:`` in devices.yaml names."""
+    from ..config import HubPortSpec
+
+    if isinstance(spec, HubPortSpec):
+        from .uhubctl import HubPort
+
+        return HubPort(spec.hub, spec.port)
+    from .command import CommandSwitch
+
+    return CommandSwitch(spec.off, spec.on)
 
 
 class SwitchedPower:
