@@ -203,9 +203,16 @@ def pytest_runtest_makereport(
         from .errors import BoardError
         from .fixtures.target import suspect
 
-        if isinstance(call.excinfo.value, BoardError):
-            suspect(item.config, _target_of(item), call.excinfo.value)
+        for error in _each(call.excinfo.value):
+            if isinstance(error, BoardError):
+                suspect(item.config, _target_of(item), error)
     return report
+
+
+def _each(error: BaseException) -> list[BaseException]:
+    """Several fixtures may fail while they put back: pytest makes them a group."""
+    inside = getattr(error, "exceptions", None)
+    return [one for part in inside for one in _each(part)] if inside else [error]
 
 
 def _tell_finding(
@@ -248,6 +255,11 @@ def _tell_finding(
             report.longrepr = explanation(check, function, str(error), board_clock(target))
         if isinstance(error, Finding) and report.when != "call":
             report.hil_finding = True  # type: ignore[attr-defined]
+    elif report.failed and error:
+        each = _each(error)
+        if len(each) > 1 and all(isinstance(one, Finding | HilError) for one in each):
+            told = dict.fromkeys(f"{fault_of(one)}: {one}" for one in each)
+            report.longrepr = "\n".join(told)
 
 
 def _brought_up(item: pytest.Item) -> Target | None:

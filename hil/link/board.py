@@ -43,6 +43,9 @@ _LOOK_S = 0.01
 _ANSWER_S = 5.0
 #: Putting the application back must happen even when the work has used up its deadline, seconds.
 _PUT_BACK_S = 5.0
+#: A board that has just given no REPL is not waited for at length again, unless it was reset
+#: meanwhile: what has to be put back after a check is several conversations. Seconds.
+_SILENT_S = 3.0
 
 #: Leaves a mark that no reset survives, and tells whether the last one is still there.
 _MARK = "print('_hil_mark' in globals())\n_hil_mark = 1"
@@ -126,7 +129,7 @@ class BoardLink:
         self.pauses = 0
         self.pause_failures = 0
         self.unasked_resets = 0
-        self._marked = False
+        self._marked = self._silent = False
         self._lock = threading.RLock()
         self._repl: Repl | None = None
 
@@ -223,7 +226,10 @@ class BoardLink:
                     repl.leave(Deadline.after(max(1.0, deadline.remaining())))
 
     def _enter(self, deadline: Deadline) -> Repl:
+        if self._silent:
+            deadline = deadline.sooner(_SILENT_S)
         repl = self._opened(deadline)
+        self._silent = True
         for attempt in itertools.count(1):
             try:
                 repl.enter(deadline)
@@ -233,6 +239,7 @@ class BoardLink:
                 if deadline.expired or (attempt > 1 and not repl.port.remote):
                     raise
                 repl = self._opened(deadline)
+        self._silent = False
         return repl
 
     @contextlib.contextmanager
@@ -267,7 +274,7 @@ class BoardLink:
 
     def expect_reset(self) -> None:
         """A reset is on its way by other means than this link's: it is not an unasked one."""
-        self._marked = False
+        self._marked = self._silent = False
 
     def _resume(self, repl: Repl, deadline: Deadline, answers: Callable[[Deadline], bool]) -> None:
         # At most a third of the time for the quick way: the reset needs the rest.
