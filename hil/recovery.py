@@ -131,14 +131,16 @@ class Ladder:
             "power": self._cycle_power,
         }
         for name, step in steps.items():
-            rung = self._try(name, step, deadline.sooner(whole * _SHARES[name]))
+            rung = self._try(name, step, deadline.sooner(whole * _SHARES[name]), cause)
             self.rungs.append(rung)
             self.tell(rung)
             if rung.helped:
                 return rung
         raise BrokenError(self.link.name, _first_line(cause), self.rungs) from cause
 
-    def _try(self, name: str, step: Callable[[Deadline], None], deadline: Deadline) -> Rung:
+    def _try(
+        self, name: str, step: Callable[[Deadline], None], deadline: Deadline, cause: HilError
+    ) -> Rung:
         began = time.monotonic()
         try:
             if deadline.expired:
@@ -150,8 +152,9 @@ class Ladder:
             if name == "Ctrl-C" and _port_is_not_ours(error):
                 raise
             told, took = _first_line(error)[:_SHOWN], time.monotonic() - began
-            before = next((r.told for r in self.rungs if _alike(r.told, told)), None)
-            return Rung(name, "the same" if before else told, took)
+            before = (_first_line(cause)[:_SHOWN], *(rung.told for rung in self.rungs))
+            known = any(_alike(told, one) for one in before)
+            return Rung(name, "the same" if known else told, took)
         return Rung(name, "it answers", time.monotonic() - began, helped=True)
 
     def _reach(self, deadline: Deadline) -> None:

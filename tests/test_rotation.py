@@ -482,7 +482,7 @@ def test_a_power_cut_leaves_a_sound_key_or_none(
         for moment, missing in moments.items():
             boots = secret.path in missing
             work = api.compose_admin() if boots else api.compose_login()
-            cuts = 0
+            points = []
             for cut in power.cuts():
                 old = api.token()
                 for path in missing:
@@ -495,14 +495,15 @@ def test_a_power_cut_leaves_a_sound_key_or_none(
                     lambda: _answers(raw, work),  # noqa: B023 - called here and now
                     within=profile.boot_timeout_s,
                 )
-                cuts += happened
+                points += [cut.point] if happened else []
                 when = f"power cut {cut.point} of the {moment}" if happened else f"after a {moment}"
                 _come_up(reboot, when)
                 if boots:
                     judge_key(when, old, api, raw, profile, secret)
                 basic = raw.send(api.compose_admin(f"Basic {api.credentials.basic}"))
                 verdict.accepted(basic, f"{when}: the password holds")
-            remark("power cuts", f"{moment}: {cuts}")
+            told = f" ({points[0]} to {points[-1]})" if points else ""
+            remark("power cuts", f"{moment}: {len(points)}{told}")
     finally:
         power.on()
         for path, content in state.items():

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,11 @@ SWITCH = Path(__file__).with_name("power_command.py")
 
 # What a real board may take is too long for a test.
 SHORT = """
-    import hil.bringup, hil.control, hil.recovery
+    import hil.bringup, hil.control, hil.link.board, hil.recovery
     hil.recovery.BUDGET_S = 8.0
     hil.recovery.FIRST_ANSWER_S = 2.0
     hil.control.FILE_BUDGET_S = 2.0
+    hil.link.board._SILENT_S = 0.5
     hil.bringup.BROKEN_PUT_BACK_S = 1.0
 """
 
@@ -43,7 +45,7 @@ CHECKS = """
     def test_falls_silent(target, secret, clock, password_control):
         password_control.change("another")
         clock.skew(-86_400)
-        if target.name == "frail":
+        if target.name != "sound":
             hang(target)
 
     @check("LOG-03", must, "three")
@@ -66,13 +68,21 @@ def _own_bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HIL_DEVICES", raising=False)
 
 
+Attach = Callable[[str], VirtualBoard]
+
+
 @pytest.fixture
-def board(tmp_path: Path) -> Iterator[VirtualBoard]:
+def attach(tmp_path: Path) -> Iterator[Attach]:
     """Attached, as a real one is."""
-    with VirtualBoard.start(
-        "frail", model="openmv-n6", state=tmp_path / "frail", bus=tmp_path / "bus"
-    ) as board:
-        yield board
+    with ExitStack() as stack:
+        yield lambda name: stack.enter_context(
+            VirtualBoard.start(name, model="openmv-n6", state=tmp_path / name, bus=tmp_path / "bus")
+        )
+
+
+@pytest.fixture
+def board(attach: Attach) -> VirtualBoard:
+    return attach("frail")
 
 
 def silence(board: VirtualBoard) -> None:
@@ -91,65 +101,58 @@ def attached(board: VirtualBoard, *, power: bool, provision: bool = True) -> str
 """
 
 
-Run = Callable[[str], pytest.RunResult]
+Run = Callable[..., pytest.RunResult]
 
 
 @pytest.fixture
 def run(pytester: pytest.Pytester) -> Run:
-    def run(devices: str) -> pytest.RunResult:
+    def run(devices: str, *options: str) -> pytest.RunResult:
         pytester.makeconftest(SHORT)
         pytester.makepyfile(CHECKS)
         (pytester.path / "devices.yaml").write_text(f"targets:\n{devices}")
-        return pytester.runpytest_subprocess("-m", "hil", timeout=100)
+        result = pytester.runpytest_subprocess("-m", "hil", *options, timeout=100)
+        assert "Traceback" not in result.stdout.str()
+        return result
 
     return run
 
 
-def test_a_board_with_power_is_brought_back_and_goes_on(run: Run, board: VirtualBoard) -> None:
-    result = run(f"  frail:{attached(board, power=True)}\n")
-    result.assert_outcomes(passed=3, failed=1, errors=1)
+def test_boards_that_hang_in_a_check_come_back_by_power_or_are_out(
+    run: Run, attach: Attach
+) -> None:
+    frail = f"  frail:{attached(attach('frail'), power=True)}\n"
+    lost = f"  lost:{attached(attach('lost'), power=False)}\n"
+    result = run(frail + lost + f"  sound: {VIRTUAL}\n")
+    result.assert_outcomes(passed=3 + 1 + 4, failed=2, errors=2, skipped=2)
     result.stdout.fnmatch_lines(
         [
-            "BoardError: frail: *",
+            "hil: not put back: lost: *",
             "frail: 3 checks passed, *",
             "  note: *; power has brought it back: Ctrl-C *: *; hard reset not tried: *",
+            "lost: 1 check passed, *, 2 skipped",
+            "sound: 4 checks passed",
+            "*LOG-03, LOG-04: lost is out of the run: *; nothing has brought it back: Ctrl-C *; "
+            "power not tried: nothing at 'lost' switches its power",
         ]
     )
-    assert "Traceback" not in result.stdout.str()
 
 
-def test_a_broken_board_is_out_at_once_and_the_others_finish(run: Run, board: VirtualBoard) -> None:
-    result = run(f"  frail:{attached(board, power=False)}\n  sound: {VIRTUAL}\n")
-    result.assert_outcomes(passed=5, failed=1, errors=1, skipped=2)
+def test_boards_that_are_silent_from_the_start_come_back_or_cost_one_error(
+    run: Run, attach: Attach
+) -> None:
+    dark, mute = attach("dark"), attach("mute")
+    dark.power_off()
+    silence(mute)
+    devices = f"  dark:{attached(dark, power=True)}\n  mute:{attached(mute, power=False)}\n"
+    result = run(devices, "-k", "answers")
+    result.assert_outcomes(passed=3, errors=1, skipped=2, deselected=2)
     result.stdout.fnmatch_lines(
         [
-            "hil: not put back: frail: *",
-            "frail: 1 check passed, *, 2 skipped",
-            "sound: 4 checks passed",
-            "*LOG-03, LOG-04: frail is out of the run: *; nothing has brought it back: Ctrl-C *; "
-            "power not tried: nothing at 'frail' switches its power",
+            "BoardError: mute: *; nothing has brought it back: Ctrl-C *",
+            "*-> take its power by*",
+            "dark: 3 checks passed",
+            "  note: no port *; power has brought it back: *",
         ]
-    )
-    assert result.duration < 60
-
-
-def test_a_silent_board_is_brought_back_before_its_first_check(
-    run: Run, board: VirtualBoard
-) -> None:
-    silence(board)
-    board.power_off()
-    result = run(f"  frail:{attached(board, power=True)}\n")
-    result.stdout.fnmatch_lines(["*note: no port *; power has brought it back: *"])
-
-
-def test_a_board_that_is_broken_from_the_start_costs_one_error(
-    run: Run, board: VirtualBoard
-) -> None:
-    silence(board)
-    result = run(f"  frail:{attached(board, power=False)}\n")
-    result.assert_outcomes(errors=1, skipped=3)
-    result.stdout.fnmatch_lines(
-        ["BoardError: frail: *; nothing has brought it back: Ctrl-C *", "*-> take its power by*"]
     )
 
 
@@ -159,7 +162,7 @@ def test_a_board_that_is_broken_from_the_start_costs_one_error(
 @pytest.fixture
 def recover(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Result]:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("hil.recovery.BUDGET_S", 10.0)
+    monkeypatch.setattr("hil.recovery.BUDGET_S", 7.0)
 
     def recover(devices: str) -> Result:
         (tmp_path / "devices.yaml").write_text(f"targets:\n  frail:{devices}")
