@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -285,6 +286,24 @@ def test_in_a_run_a_board_is_brought_back_once(link: BoardLink) -> None:
     assert recovery.broken
 
 
+def test_a_board_that_has_just_been_silent_is_not_waited_for_at_length(
+    board: VirtualBoard, link: BoardLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What has to be put back after a check is several conversations."""
+    monkeypatch.setattr("hil.link.board._SILENT_S", 0.1)
+    silence(board)
+    with pytest.raises(BoardError):
+        link.identify(Deadline.after(0.1))
+    long = Deadline.after(60)
+    with pytest.raises(BoardError):
+        link.identify(long)
+    assert long.remaining() > 30
+    link.expect_reset()  # after which it is waited for as before
+    pid = board.control("status")["micropython_pid"]
+    threading.Timer(0.6, os.kill, (pid, signal.SIGCONT)).start()
+    assert link.identify(Deadline.after(20)).machine
+
+
 # --- its budget ---------------------------------------------------------------------------------
 
 
@@ -329,6 +348,14 @@ class Fake:
 
     def works(self, repl: object, deadline: Deadline) -> None:
         self.call(deadline)
+
+
+def test_without_time_nothing_is_tried() -> None:
+    fake: Any = Fake([])
+    with pytest.raises(BrokenError) as broken:
+        Ladder(fake, fake.works, fake, fake).climb(Deadline.after(0), SILENT)
+    assert {rung.told for rung in broken.value.rungs} == {"no time is left"}
+    assert fake.now == 0.0
 
 
 @given(
