@@ -292,5 +292,9 @@ def _first_line(error: HilError) -> str:
 
 
 def _alike(one: str, other: str) -> bool:
-    """But for numbers: attempts, times."""
-    return re.sub(r"\d+", "", one) == re.sub(r"\d+", "", other)
+    """But for numbers, and for what is in brackets: attempts, the last bytes."""
+    return _gist(one) == _gist(other)
+
+
+def _gist(told: str) -> str:
+    return re.sub(r"\d+", "", told.partition(" (")[0])
