@@ -146,7 +146,7 @@ def test_the_power_goes_at_moments_spread_over_the_works_time(
     assert len(points) == CUTS + 1
     moments = [float(point.removesuffix(" s into the work")) for point in points[1:]]
     took = moments[-1] / SHARES[-1]
-    assert took >= 0.4
+    assert took > 0.39  # printed with three digits
     assert [moment / took for moment in moments] == pytest.approx(SHARES, abs=0.005)
     assert any(happened)
 
