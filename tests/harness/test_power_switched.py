@@ -31,7 +31,7 @@ def board(tmp_path: Path) -> Iterator[VirtualBoard]:
 
 @pytest.fixture
 def link(board: VirtualBoard) -> Iterator[BoardLink]:
-    with BoardLink("switched", board.device) as link:
+    with BoardLink("switched", board.device, consent=board.consent) as link:
         yield link
 
 

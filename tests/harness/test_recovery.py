@@ -62,7 +62,7 @@ def board(tmp_path: Path) -> Iterator[VirtualBoard]:
 
 @pytest.fixture
 def link(board: VirtualBoard) -> Iterator[BoardLink]:
-    with BoardLink("frail", board.device) as link:
+    with BoardLink("frail", board.device, consent=board.consent) as link:
         yield link
 
 
