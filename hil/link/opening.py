@@ -63,7 +63,8 @@ def _open_remote(
         # Without waiting for answers about DTR and RTS: ser2net gives none for a port that lacks
         # the lines (a pseudo-terminal), and nothing here depends on them.
         opened = Rfc2217(baudrate=baudrate, timeout=READ_S, exclusive=True)
-        url = f"{device}?ign_set_control&timeout={answer_s:.1f}"
+        more = "&" if "?" in device else "?"
+        url = f"{device}{more}ign_set_control&timeout={answer_s:.1f}"
     else:
         raise BenchError(
             f"{device} is no port", target=target, hint="rfc2217://HOST:PORT or socket://HOST:PORT"
