@@ -202,7 +202,8 @@ class VirtualBoard:
         """One operation of the supervisor: ``status``, ``power_off``, ``power_on``,
         ``power_cut``, ``cut_after_writes`` (n), ``hard_reset``, ``set_rtc`` (unix),
         ``insert_card`` (blank), ``remove_card``, ``wifi`` (on), ``route`` (destination, to),
-        ``bootloader_fault`` (kind), ``shutdown``.
+        ``bootloader_fault`` (kind), ``fault`` (name; :mod:`hil.virtual.faults` has the others),
+        ``heal``, ``shutdown``.
 
         :raises BenchError: the supervisor refuses, or does not answer
         """

@@ -39,6 +39,8 @@ class Supervisor:
         self.machine = Machine(state, self.board, self.events)
         self.machine.on_started = self._report
         self.machine.on_failed = self._report
+        self.machine.on_new_address = self._new_address
+        self.machine.set_wifi = self.op_wifi
         self._reported = False
 
     def run(self, *, detached: bool) -> int:
@@ -103,6 +105,16 @@ class Supervisor:
         read: dict[str, Any] = json.loads((self.state / "network.json").read_bytes())
         return read
 
+    def _new_address(self) -> None:
+        """Only while no MicroPython runs, which has read the old one."""
+        old = self._claim
+        key = f"{self.board['name']} {self.state} {self.machine.boots}"
+        self._claim, address, http_port = claim_address(key)
+        old.close()
+        self.board |= {"address": address, "http_port": http_port}
+        self._save("board.json", self.board)
+        self._save("network.json", self._network() | {"listen": {"80": [address, http_port]}})
+
     def _save(self, name: str, value: dict[str, Any]) -> None:
         # The board reads these files at any moment: they change at once or not at all.
         temporary = self.state / f".{name}.new"
@@ -131,6 +143,8 @@ class Supervisor:
             "wifi": self._network()["wifi"],
             "routes": self._network()["routes"],
             "failure": machine.failure,
+            "faults": machine.faults.struck,
+            "flipped": machine.storage.flipped,
             "supervisor_pid": os.getpid(),
             "micropython_pid": machine.process.pid if machine.process else None,
         }
@@ -201,6 +215,13 @@ class Supervisor:
             host, port = to
             network["routes"][destination] = [str(host), int(port)]
         self._save("network.json", network)
+
+    def op_fault(self, name: str, **options: Any) -> None:
+        """See :mod:`hil.virtual.faults`."""
+        self.machine.faults.plant(name, **options)
+
+    def op_heal(self) -> None:
+        self.machine.faults.heal()
 
     def op_shutdown(self) -> None:
         self._stop()
