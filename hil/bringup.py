@@ -71,9 +71,13 @@ def lock_key(spec: TargetSpec, state: Path) -> str:
 
 
 def _profile(spec: TargetSpec) -> Profile:
+    """What the target is held to; its own entry knows better how long its model takes to boot."""
     from .auth.profile import load_profile
 
-    return load_profile(spec.profile)
+    profile = load_profile(spec.profile)
+    if spec.boot_timeout_s is None:
+        return profile
+    return profile.model_copy(update={"boot_timeout_s": spec.boot_timeout_s})
 
 
 def _target(

@@ -25,7 +25,7 @@ What each stands for (facts without a source are inferred, no board was at hand)
 ``watchdog``        A reset by the watchdog: an armed ``machine.WDT`` bites whoever pauses the
                     application (OpenMV's bench, openmv-ota ci/hil).
 ``power_cut``       The power goes, and stays away.
-``read_only``       Block writes fail: a write-protected card, a locked flash. A FAT shows it as EIO.
+``read_only``       Block writes fail: a write-protected card, a locked flash. FAT shows it as EIO.
 ``flip``            Of the text blocks that are written next, the one after ``skip`` others is kept
                     with one bit flipped: a worn flash, or a serial line without a checksum.
 ``rtc_stopped``     The clock shows the time that it is set to and does not run on: a crystal that
