@@ -356,7 +356,7 @@ class _Bringing:
                 notes.append(f"restored what a killed run had left: {', '.join(left.paths)}")
             offset = left.clock_offset_s if left else rtc.read(repl, deadline).offset
             # The SD card where one is mounted, else the flash: main.py is looked up there.
-            root = repl.eval("__import__('os').getcwd()", deadline)
+            root = files.working_directory(repl, deadline)
             journal.begin(repl, self._kept(root), offset, deadline)
 
             # An application whose settings the bench cannot write has a name of its own.

@@ -12,6 +12,7 @@ unchanged board, or a whole journal and a restore that can be repeated.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -141,6 +142,11 @@ def restore(repl: Repl, deadline: Deadline) -> Restored | None:
     answer = repl.exec(_BOARD_CODE + _RESTORE + _FORGET, deadline).strip()
     try:
         index = json.loads(answer)
-        return index and Restored(tuple(sorted(index["files"])), float(index["clock_offset_s"]))
-    except (ValueError, TypeError, KeyError, AttributeError):
-        raise BoardError(f"the journal on the board answered {answer[:80]!r}") from None
+        if index is None:
+            return None
+        restored = Restored(tuple(sorted(index["files"])), float(index["clock_offset_s"]))
+        if math.isfinite(restored.clock_offset_s) and all(map(str.isprintable, restored.paths)):
+            return restored
+    except (ValueError, TypeError, LookupError, OverflowError, RecursionError):
+        pass  # told below
+    raise BoardError(f"the journal on the board answered {answer[:80]!r}")
