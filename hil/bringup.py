@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 # A real board: reset 3 s, Wi-Fi 4 s, and a first deploy of 270 KB over USB a few seconds more.
 BRING_UP_BUDGET_S = 90.0
 PUT_BACK_BUDGET_S = 45.0
+# A board that is there gives its REPL in milliseconds. One that boots, or is in a call that Ctrl-C
+# does not end, takes seconds; a port that comes back from a reset, up to 10 s.
+CONTACT_S = 20.0
 # A responder answers within 120 ms (RFC 6762 §6); a resolver asks three times in three seconds.
 MDNS_BUDGET_S = 3.0
 
@@ -346,7 +349,7 @@ class _Bringing:
         from .link.board import identify
 
         spec, profile, notes = self.spec, _profile(self.spec), []
-        with link.repl(deadline) as repl:
+        with link.repl(deadline.sooner(CONTACT_S)) as repl:
             # From here on the application stands still: whatever fails, it is started again.
             self.stack.callback(self._put_back, link, powered_off=powered_off)
             identity = identify(repl, deadline)
@@ -425,16 +428,18 @@ class _Bringing:
 
         deadline = Deadline.after(PUT_BACK_BUDGET_S)
         try:
-            with link.repl(deadline) as repl:
+            with link.repl(contact) as repl:
+                reset_by = deadline
                 restored = journal.restore(repl, deadline)
                 if restored:
                     rtc.set_clock(repl, round(time.time() + restored.clock_offset_s), deadline)
         finally:
             if not powered_off:
-                link.hard_reset(deadline)
+                link.hard_reset(reset_by)
 
     # --- where it answers ---
 
+        reset_by = contact = deadline.sooner(CONTACT_S)
     def _address(
         self, link: BoardLink, hostname: str, deadline: Deadline
     ) -> tuple[Resolved, str, list[str]]:
