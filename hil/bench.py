@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import HilError
+from .errors import Finding, HilError
 
 if TYPE_CHECKING:
     from .config import TargetSpec
@@ -113,6 +113,13 @@ class Bench:
         for future in self._coming.values():
             future.cancel()
         self._pool.shutdown(wait=True)
+        self.problems += [
+            f"not put back: {error.left_behind}"
+            for future in self._coming.values()
+            if not future.cancelled()
+            and isinstance(error := future.exception(), (HilError, Finding))
+            and error.left_behind
+        ]
         with ThreadPoolExecutor(len(self._specs), "hil-put-back") as pool:
             for closing in [pool.submit(target.close) for target in self.up()]:
                 try:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 from . import journal
 from .deadline import Deadline
-from .errors import BenchError, BoardError, ConfigError, HilError
-from .reboot import Reboot, no_answer
+from .errors import BenchError, BoardError, ConfigError, Finding, HilError
+from .reboot import Reboot, no_answer, resumed
 from .secrets import SecretBytes, SecretStr
 from .target import Absent, Controls, Target
 
@@ -60,8 +60,14 @@ def bring_up(spec: TargetSpec, state: Path) -> Target:
                 target = _Bringing(spec, state, stack).up()
             else:
                 target = _only_read(spec)
-        except HilError as error:
-            error.target = error.target or spec.name
+        except (HilError, Finding) as error:
+            if isinstance(error, HilError):
+                error.target = error.target or spec.name
+            try:
+                stack.close()
+            except (HilError, OSError) as second:
+                # The first one is the cause; this is told beside it, by the bench.
+                error.left_behind = f"{spec.name}: {getattr(second, 'message', second)}"
             raise
         return replace(target, close=stack.pop_all().close)
 
