@@ -184,6 +184,18 @@ def _pieces(files: Mapping[str, bytes], size: int) -> Iterator[tuple[bytes, list
 def _write_failed(
     repl: Repl, error: ReplError, total: int, root: str, deadline: Deadline
 ) -> BoardError:
+    if error.os_error in ("EIO", "EROFS"):
+        return BoardError(
+            f"the flash takes no writes: {error.os_error} while {total} bytes were sent to {root}",
+            target=repl.port.target,
+            hint="is it write-protected, worn out, or its file system broken?",
+        )
+    if error.traceback and error.traceback.message.startswith(on_board.DIFFERS):
+        return BoardError(
+            f"a file on the board is {error.traceback.message}",
+            target=repl.port.target,
+            hint="a flash that is worn out, or a serial line that loses bytes: try another cable",
+        )
     if error.os_error != "ENOSPC":
         return error
     told = repl.eval(f"__import__('os').statvfs({root!a})", deadline)
