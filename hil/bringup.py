@@ -385,6 +385,7 @@ class _Bringing:
 
     def _kept(self, root: str) -> list[str]:
         """What is journaled: the application's own files, and from a card also the key on the
+            rtc.require_ticking(repl, deadline)
         flash, which the application may void (ROT-13).
 
         :param root: the board's working directory
