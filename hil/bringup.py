@@ -267,12 +267,16 @@ class _Bringing:
             f"epoch {identity.epoch_year}, {hostname}.local at {address}{port}",
             "",
         )
-        if not target.api.alive(deadline.sooner(target.profile.boot_timeout_s)):
-            raise no_answer(spec.name, f"no HTTP answer from {target.base_url}", link)
-        # A name may lead to another board: boards of one model share their default host name.
-        told = self._told_address(link, target.api.alive, deadline)
+        # A name may lead to another board: boards of one model share their default host name. Then
+        # whether somebody answers there says nothing of this one.
+        answers = not resolved.collision and target.api.alive(
+            deadline.sooner(target.profile.boot_timeout_s)
+        )
+        told = self._told_address(link, target.api.alive if answers else resumed, deadline)
         if problem := verify_address(resolved, told, target=spec.name):
             raise problem
+        if not answers:
+            raise no_answer(spec.name, f"no HTTP answer from {target.base_url}", link)
         return replace(
             target,
             unique_id=identity.unique_id,
@@ -381,11 +385,11 @@ class _Bringing:
                 )
             files.sync(repl, tree, root, deadline)
             rtc.set_clock(repl, round(time.time()), deadline)
+            rtc.require_ticking(repl, deadline)
         return identity, hostname, notes
 
     def _kept(self, root: str) -> list[str]:
         """What is journaled: the application's own files, and from a card also the key on the
-            rtc.require_ticking(repl, deadline)
         flash, which the application may void (ROT-13).
 
         :param root: the board's working directory
@@ -434,6 +438,7 @@ class _Bringing:
         from .clock import rtc
 
         deadline = Deadline.after(PUT_BACK_BUDGET_S)
+        reset_by = contact = deadline.sooner(CONTACT_S)
         try:
             with link.repl(contact) as repl:
                 reset_by = deadline
@@ -446,7 +451,6 @@ class _Bringing:
 
     # --- where it answers ---
 
-        reset_by = contact = deadline.sooner(CONTACT_S)
     def _address(
         self, link: BoardLink, hostname: str, deadline: Deadline
     ) -> tuple[Resolved, str, list[str]]:
@@ -456,7 +460,7 @@ class _Bringing:
         found = mdns.lookup([hostname], deadline.sooner(MDNS_BUDGET_S))[hostname]
         if found.address:
             return found, found.address, []
-        told = self._told_address(link, lambda _: True, deadline)
+        told = self._told_address(link, resumed, deadline)
         if not told:
             raise no_answer(self.spec.name, "it has no address", link, "is its Wi-Fi right?")
         note = f"{hostname}.local does not answer on mDNS: the address is the board's own word"
