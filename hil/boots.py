@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .deadline import Deadline
+from .errors import HilError
 
 if TYPE_CHECKING:
     from .control import Pause
@@ -23,6 +24,14 @@ class BootWatch:
         self._link = link
         self._paused = paused
         self._told = link.unasked_resets
+
+    def pausable(self, deadline: Deadline) -> bool:
+        """Whether the board can be paused, and its application resumed."""
+        try:
+            with self._paused(deadline):
+                return True
+        except HilError:
+            return False
 
     def unasked(self) -> bool:
         """Pause once, and tell whether the board has reset by itself since the last call.
