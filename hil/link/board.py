@@ -327,7 +327,7 @@ def identify(repl: Repl, deadline: Deadline) -> Identity:
     told = repl.exec(_IDENTIFY, deadline)
     with contextlib.suppress(ValueError, TypeError):  # TypeError: nothing to be unpacked
         found = Identity(*literal(told))
-        kinds = (bytes, str, str, int, str | None, str | None, str | None)
+        kinds = (bytes, str, str, int, str | None, str | None, str)
         if all(map(isinstance, vars(found).values(), kinds)):
             return found
     raise BoardError(

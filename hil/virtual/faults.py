@@ -26,7 +26,7 @@ What each stands for (facts without a source are inferred, no board was at hand)
                     application (OpenMV's bench, openmv-ota ci/hil).
 ``power_cut``       The power goes, and stays away.
 ``read_only``       Block writes fail: a write-protected card, a locked flash. FAT shows it as EIO.
-``flip``            Of the text blocks that are written next, the one after ``skip`` others is kept
+``flip``            Of the text blocks written next, the one after ``sound`` others is kept
                     with one bit flipped: a worn flash, or a serial line without a checksum.
 ``rtc_stopped``     The clock shows the time that it is set to and does not run on: a crystal that
                     does not swing. From the next reset on.
@@ -268,8 +268,8 @@ class Faults:
     def _do_read_only(self) -> None:
         self._machine.storage.spoil_writes(refuse=True)
 
-    def _do_flip(self, skip: int = 0) -> None:
-        self._machine.storage.spoil_writes(flip_after=skip)
+    def _do_flip(self, sound: int = 0) -> None:
+        self._machine.storage.spoil_writes(flip_after=sound)
 
     def _do_rtc_stopped(self) -> None:
         self._machine.storage.break_clock("stopped")
@@ -282,7 +282,7 @@ class Faults:
         self._set_online(False)
 
     def _set_online(self, on: bool) -> None:
-        self._machine.set_wifi(on)
+        self._machine.set_online(on)
         if self._machine.process is not None:
             drop_packets(self._machine.process.pid, not on)
 

@@ -54,7 +54,7 @@ class Machine:
         self.on_started: Callable[[], None] = lambda: None
         self.on_failed: Callable[[], None] = lambda: None
         self.on_new_address: Callable[[], None] = lambda: None
-        self.set_wifi: Callable[[bool], None] = lambda on: None
+        self.set_online: Callable[[bool], None] = lambda on: None
         self.storage = Storage(state)
         self.link = Link(board, events)
         self.partitions = Partitions(state, board["target"], tuple(board["boots_from"]))

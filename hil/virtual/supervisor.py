@@ -40,7 +40,7 @@ class Supervisor:
         self.machine.on_started = self._report
         self.machine.on_failed = self._report
         self.machine.on_new_address = self._new_address
-        self.machine.set_wifi = self.op_wifi
+        self.machine.set_online = self._set_online
         self._reported = False
 
     def run(self, *, detached: bool) -> int:
@@ -114,6 +114,14 @@ class Supervisor:
         self.board |= {"address": address, "http_port": http_port}
         self._save("board.json", self.board)
         self._save("network.json", self._network() | {"listen": {"80": [address, http_port]}})
+
+    def _set_online(self, on: bool) -> None:
+        """Without it, an application that is started serves where nobody looks for it."""
+        address, http_port = self.board["address"], self.board["http_port"]
+        at = address if on else ".".join(["127", "15", *address.split(".")[2:]])
+        self._save(
+            "network.json", self._network() | {"wifi": on, "listen": {"80": [at, http_port]}}
+        )
 
     def _save(self, name: str, value: dict[str, Any]) -> None:
         # The board reads these files at any moment: they change at once or not at all.
@@ -234,7 +242,13 @@ def supervise(state: Path, *, detached: bool = False) -> int:
     except (OSError, ValueError, KeyError, HilError) as error:
         print(json.dumps({"failure": f"{error}"}), flush=True)  # noqa: T201
         return 1
-    return supervisor.run(detached=detached)
+    try:
+        return supervisor.run(detached=detached)
+    except OSError as error:
+        told = f"what the board keeps cannot be written to {state}: {error.strerror or error}"
+        failure = {"failure": told, "hint": "is there room on that disk?"}
+        print(json.dumps(failure), flush=True)  # noqa: T201
+        return 1
 
 
 def main() -> int:
