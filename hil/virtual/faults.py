@@ -42,6 +42,7 @@ What each stands for (facts without a source are inferred, no board was at hand)
 from __future__ import annotations
 
 import os
+import re
 import signal
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -109,6 +110,8 @@ class Faults:
         if not hasattr(self, f"_do_{name}"):
             names = sorted(each[4:] for each in dir(self) if each.startswith("_do_"))
             raise BenchError(f"no such fault; there are {', '.join(names)}")
+        if len(seen) > _LONGEST_TEXT:
+            raise BenchError(f"'seen' is longer than {_LONGEST_TEXT} characters")
         planted = _Planted(name, seen.encode(), nth, skip, options)
         if seen or on_reset:
             self._planted.append(planted)
@@ -154,18 +157,14 @@ class Faults:
     def _look(self, fault: _Planted, data: bytes) -> None:
         """Strike if this is the last of what it waits for."""
         if fault.nth:
-            # A text that ended in the tail has been counted.
-            both = self._tail[len(self._tail) - len(fault.seen) + 1 :] if self._tail else b""
-            both += data
-            found = both.count(fault.seen)
-            if found < fault.nth:
-                fault.nth -= found
+            # One byte less than the text: what ended in the tail has been counted.
+            before = self._tail[max(0, len(self._tail) - len(fault.seen) + 1) :]
+            ends = [match.end() for match in re.finditer(re.escape(fault.seen), before + data)]
+            if len(ends) < fault.nth:
+                fault.nth -= len(ends)
                 return
-            at = -1
-            for _ in range(fault.nth):
-                at = both.index(fault.seen, at + 1)
+            data = (before + data)[ends[fault.nth - 1] :]
             fault.nth = 0
-            data = both[at + len(fault.seen) :]
         fault.skip -= len(data)
         if fault.skip <= 0:
             self._planted.remove(fault)
