@@ -130,7 +130,7 @@ class Faults:
             self._end_busy()
         machine.storage.spoil_writes()
         machine.storage.break_clock("")
-        machine.link.announces = True
+        machine.link.announces = machine.board["mdns"]
         if self._offline:
             self._set_online(True)
         self._clear()
