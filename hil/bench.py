@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .deadline import Deadline
-from .errors import HilError
+from .errors import Finding, HilError
 
 if TYPE_CHECKING:
     from .config import TargetSpec
@@ -281,6 +281,13 @@ class Bench:
             future.cancel()
         self._pool.shutdown(wait=True)
         came_up = [future.result() for future in self._coming.values() if _came_up(future)]
+        self.problems += [
+            f"not put back: {error.left_behind}"
+            for future in self._coming.values()
+            if not future.cancelled()
+            and isinstance(error := future.exception(), (HilError, Finding))
+            and error.left_behind
+        ]
         with ThreadPoolExecutor(len(self._specs), "hil-put-back") as pool:
             for closing in [*self._leaving, *(pool.submit(target.close) for target in came_up)]:
                 try:

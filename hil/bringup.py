@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 from . import journal
 from .deadline import Deadline
-from .errors import BenchError, BoardError, ConfigError, HilError
-from .reboot import Reboot, no_answer
+from .errors import BenchError, BoardError, ConfigError, Finding, HilError
+from .reboot import Reboot, no_answer, resumed
 from .secrets import SecretBytes, SecretStr
 from .target import Absent, Controls, Target
 
@@ -61,8 +61,14 @@ def bring_up(spec: TargetSpec, state: Path) -> Target:
                 target = _Bringing(spec, state, stack).up()
             else:
                 target = _only_read(spec)
-        except HilError as error:
-            error.target = error.target or spec.name
+        except (HilError, Finding) as error:
+            if isinstance(error, HilError):
+                error.target = error.target or spec.name
+            try:
+                stack.close()
+            except (HilError, OSError) as second:
+                # The first one is the cause; this is told beside it, by the bench.
+                error.left_behind = f"{spec.name}: {getattr(second, 'message', second)}"
             raise
         return replace(target, close=stack.pop_all().close)
 
@@ -111,9 +117,13 @@ def recover(spec: TargetSpec, state: Path, tell: Callable[[Rung], object]) -> No
 
 
 def _profile(spec: TargetSpec) -> Profile:
+    """What the target is held to; its own entry knows better how long its model takes to boot."""
     from .auth.profile import load_profile
 
-    return load_profile(spec.profile)
+    profile = load_profile(spec.profile)
+    if spec.boot_timeout_s is None:
+        return profile
+    return profile.model_copy(update={"boot_timeout_s": spec.boot_timeout_s})
 
 
 def _target(
@@ -293,12 +303,16 @@ class _Bringing:
             f"epoch {identity.epoch_year}, {hostname}.local at {address}{port}",
             "",
         )
-        if not target.api.alive(deadline.sooner(target.profile.boot_timeout_s)):
-            raise no_answer(spec.name, f"no HTTP answer from {target.base_url}", link)
-        # A name may lead to another board: boards of one model share their default host name.
-        told = self._told_address(link, target.api.alive, deadline)
+        # A name may lead to another board: boards of one model share their default host name. Then
+        # whether somebody answers there says nothing of this one.
+        answers = not resolved.collision and target.api.alive(
+            deadline.sooner(target.profile.boot_timeout_s)
+        )
+        told = self._told_address(link, target.api.alive if answers else resumed, deadline)
         if problem := verify_address(resolved, told, target=spec.name):
             raise problem
+        if not answers:
+            raise no_answer(spec.name, f"no HTTP answer from {target.base_url}", link)
         controls = self._controls(target, link, virtual, power)
         return replace(
             target,
@@ -454,7 +468,7 @@ class _Bringing:
                 notes.append(f"restored what a killed run had left: {', '.join(left.paths)}")
             offset = left.clock_offset_s if left else rtc.read(repl, deadline).offset
             # The SD card where one is mounted, else the flash: main.py is looked up there.
-            root = repl.eval("__import__('os').getcwd()", deadline)
+            root = files.working_directory(repl, deadline)
             journal.begin(repl, self._kept(root), offset, deadline)
 
             # An application whose settings the bench cannot write has a name of its own.
@@ -470,6 +484,7 @@ class _Bringing:
                 )
             files.sync(repl, tree, root, deadline)
             rtc.set_clock(repl, round(time.time()), deadline)
+            rtc.require_ticking(repl, deadline)
         return identity, hostname, notes, (tree, root)
 
     def _kept(self, root: str) -> list[str]:
@@ -542,7 +557,7 @@ class _Bringing:
         found = mdns.lookup([hostname], deadline.sooner(MDNS_BUDGET_S))[hostname]
         if found.address:
             return found, found.address, []
-        told = self._told_address(link, lambda _: True, deadline)
+        told = self._told_address(link, resumed, deadline)
         if not told:
             raise no_answer(self.spec.name, "it has no address", link, "is its Wi-Fi right?")
         note = f"{hostname}.local does not answer on mDNS: the address is the board's own word"

@@ -229,8 +229,11 @@ class PasswordControl:
         self._api.credentials = self._api.credentials.with_password(changed.password)
 
     @contextmanager
-    def restored(self) -> Iterator[None]:
-        """Whatever is changed inside is undone, byte by byte."""
+    def restored(self, unless: Callable[[], bool] = lambda: False) -> Iterator[None]:
+        """Whatever is changed inside is undone, byte by byte.
+
+        :param unless: asked at the end: whether there is no board any more to do it on
+        """
         credentials = self._api.credentials
         before: bytes | None = None
         if self._files.exists(self.path):
@@ -238,6 +241,6 @@ class PasswordControl:
         try:
             yield
         finally:
-            if before is not None:
+            if before is not None and not unless():
                 self._files.write(self.path, before)
             self._api.credentials = credentials

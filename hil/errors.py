@@ -16,12 +16,14 @@ class HilError(Exception):
     :param message: what was tried and what came back, one sentence, no secrets
     :param target: the target's name in devices.yaml, when one is concerned
     :param hint: what to do next
+    :ivar left_behind: why the board could not be put back after it; None: it was, or needed not
     """
 
     def __init__(self, message: str, *, target: str | None = None, hint: str | None = None) -> None:
         self.message = message
         self.target = target
         self.hint = hint
+        self.left_behind: str | None = None
         super().__init__(message)
 
     def __str__(self) -> str:
@@ -44,6 +46,8 @@ class BoardError(HilError):
 
 class Finding(AssertionError):  # noqa: N818 - the word of this field
     """The firmware's fault: a check's promise is broken. pytest reports it as a failure."""
+
+    left_behind: str | None = None
 
 
 def fault_of(error: BaseException) -> str:

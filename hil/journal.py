@@ -14,6 +14,7 @@ The host name is among the settings, which the application reads at its next sta
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 BALLAST = ".hil/ballast"
 """What a check fills the flash with. It goes before anything is put back, which needs the room."""
 
+# Absent is what the file system says is absent (ENOENT; ENODEV: nothing is mounted there). On a
+# flash that cannot be read, a journal must not look like none.
 # Copying goes through a 512-byte buffer: a camera's heap may be nearly full.
 _BOARD_CODE = """
 import os, json
@@ -40,12 +43,25 @@ def _hil_copy(a, b):
             if not n:
                 break
             g.write(view[:n])
+    if not _hil_same(a, b + '.hil~'):
+        raise OSError('not kept as it was written: copy of ' + a)
     _hil_remove(b)
     os.rename(b + '.hil~', b)
+def _hil_same(a, b):
+    one, other = bytearray(256), bytearray(256)
+    with open(a, 'rb') as f, open(b, 'rb') as g:
+        while True:
+            n = f.readinto(one)
+            if n != g.readinto(other) or one != other:
+                return False
+            if not n:
+                return True
 def _hil_kind(p):
     try:
         return 'dir' if os.stat(p)[0] & 0x4000 else 'file'
-    except OSError:
+    except OSError as e:
+        if e.errno not in (2, 19):
+            raise
         return 'absent'
 def _hil_remove(p):
     if _hil_kind(p) == 'file':
@@ -93,10 +109,6 @@ else:
             if _hil_kind(p) == 'dir':
                 _hil_remove(p)
             _hil_copy(copy, p)
-            with open(copy, 'rb') as f, open(p, 'rb') as g:
-                same = f.read() == g.read()
-            if not same:
-                raise OSError('not restored: ' + p)
     _hil_sync()
     print(json.dumps(index))
 """
@@ -108,7 +120,8 @@ _hil_remove('.hil')
 """
 
 _FORGET = (
-    "\nfor _n in ('_hil_copy', '_hil_kind', '_hil_remove', '_hil_sync'):\n    del globals()[_n]\n"
+    "\nfor _n in ('_hil_copy', '_hil_same', '_hil_kind', '_hil_remove', '_hil_sync'):"
+    "\n    del globals()[_n]\n"
 )
 
 
@@ -131,7 +144,7 @@ def begin(repl: Repl, paths: Sequence[str], clock_offset_s: float, deadline: Dea
     :raises BoardError: the board could not write the copies (flash full, read-only)
     """
     work = _BEGIN % {"paths": repr(list(paths)), "clock": round(clock_offset_s, 1)}
-    answer = repl.exec(_BOARD_CODE + work + _FORGET, deadline).strip()
+    answer = _run(repl, work, "written", deadline)
     if answer not in (b"begun", b"unfinished"):
         raise BoardError(f"the journal on the board answered {answer[:80]!r}")
     return answer == b"begun"
@@ -148,14 +161,41 @@ def restore(repl: Repl, deadline: Deadline) -> Restored | None:
     """
     from .clock import rtc
 
-    answer = repl.exec(_BOARD_CODE + _RESTORE + _FORGET, deadline).strip()
+    answer = _run(repl, _RESTORE, "put back", deadline)
     try:
         index = json.loads(answer)
         if index is None:
             return None
         restored = Restored(tuple(sorted(index["files"])), float(index["clock_offset_s"]))
-    except (ValueError, TypeError, KeyError, AttributeError):
+        if not math.isfinite(restored.clock_offset_s) or not all(
+            map(str.isprintable, restored.paths)
+        ):
+            raise ValueError("no journal of ours")
+    except (ValueError, TypeError, LookupError, OverflowError, RecursionError):
         raise BoardError(f"the journal on the board answered {answer[:80]!r}") from None
     rtc.set_clock(repl, round(time.time() + restored.clock_offset_s), deadline)
-    repl.exec(_BOARD_CODE + _END + _FORGET, deadline)
+    _run(repl, _END, "ended", deadline)
     return restored
+
+
+def _run(repl: Repl, work: str, what: str, deadline: Deadline) -> bytes:
+    from .link.repl import ReplError
+
+    try:
+        return repl.exec(_BOARD_CODE + work + _FORGET, deadline).strip()
+    except ReplError as error:
+        why = f"{error.exception_type}: {error.traceback.message}" if error.traceback else ""
+        raise BoardError(
+            f"the journal on the board cannot be {what}: {why or error.message}",
+            target=error.target,
+            hint=_HINTS.get(error.os_error, "'.hil/' on the board holds what it had before"),
+        ) from None
+
+
+_HINTS = {
+    "ENOSPC": "the flash is full: remove files from the board",
+    # FatFs denies a new folder for which no cluster is free (FR_DENIED).
+    "EACCES": "the flash is full, or takes no new file: remove files from the board",
+    "EIO": "the flash takes no writes: is it write-protected, worn out, or its file system broken?",
+    "EROFS": "the flash takes no writes: it is write-protected",
+}

@@ -201,11 +201,15 @@ def pytest_runtest_makereport(
     _tell_finding(item, call, report, check)
     if call.excinfo and _brought_up(item):
         from .errors import BoardError
-        from .fixtures.target import suspect
+        from .fixtures.target import is_lost, suspect
 
-        for error in _each(call.excinfo.value):
-            if isinstance(error, BoardError):
-                suspect(item.config, _target_of(item), error)
+        errors = _each(call.excinfo.value)
+        lost = [error for error in errors if isinstance(error, BoardError)]
+        told = report.when == "teardown" and is_lost(item.config, _target_of(item))
+        if told and len(lost) == len(errors):
+            report.outcome, report.longrepr = "passed", None  # one error for one cause
+        for error in lost:
+            suspect(item.config, _target_of(item), error)
     return report
 
 

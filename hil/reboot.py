@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from .deadline import Deadline
 from .errors import BoardError, Finding
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
     from .control import SecretControl
     from .link.board import BoardLink
     from .power import PowerControl
+
+# A board that is there says its address in milliseconds.
+_ASK_S = 10.0
 
 
 @dataclass
@@ -35,6 +40,20 @@ class Reboot:
         with self.link.paused(deadline, self.target.api.alive) as repl:
             rtc.set_if_lost(repl, deadline)
 
+    def _expect_same_address(self) -> None:
+        """:raises BoardError: the board has an address, and it is another one"""
+        from .link.board import identify
+
+        used, told = urlsplit(self.target.base_url).hostname, None
+        with suppress(BoardError), self.link.paused(Deadline.after(_ASK_S), resumed) as repl:
+            told = identify(repl, Deadline.after(_ASK_S)).address
+        if told not in (None, used):
+            raise BoardError(
+                f"its address has changed from {used} to {told} in a reset",
+                target=self.target.name,
+                hint="give it a fixed one in the network's DHCP server: a run keeps to one address",
+            )
+
     def __call__(self, kind: str = "hard") -> None:
         from .link.board import STARVE_WATCHDOG
 
@@ -55,8 +74,15 @@ class Reboot:
         if self.secret:
             self.secret.rebooted()
         if not self.target.api.alive(deadline):
+            self._expect_same_address()
             what = f"no HTTP answer within {budget:.0f} s after a {kind} reset"
             raise no_answer(self.target.name, what, self.link)
+
+
+def resumed(deadline: Deadline) -> bool:
+    """For a pause after which nobody is to be asked whether the application answers: that it does
+    not, or not at a known address, is what the pause is for."""
+    return True
 
 
 def no_answer(name: str, what: str, link: BoardLink, hint: str = "") -> Exception:

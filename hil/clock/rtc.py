@@ -134,6 +134,15 @@ def set_if_lost(repl: Repl, deadline: Deadline) -> None:
         set_clock(repl, round(time.time()), deadline)
 
 
+def require_ticking(repl: Repl, deadline: Deadline) -> None:
+    """20 ms where the RTC tells fractions of a second, else up to one second.
+
+    :raises BoardError: the clock stands still
+    """
+    if b"True" not in repl.exec(_MOVES, deadline):
+        read(repl, deadline, precise=True)
+
+
 def require_rtc_range(unix: float, epoch: int = 1970) -> None:
     """Refuse a moment that the RTC of a board with this epoch does not hold.
 
@@ -201,6 +210,13 @@ _SET = """\
 
 # An expression, because it touches no globals either and goes out in one write (< 200 bytes).
 _READ = "print('hil-clock',__import__('time').gmtime(0)[0],int(__import__('time').time()),0,0)"
+
+# The second look is made after the pause: a tuple's items are evaluated in order. stm32's fractions
+# are 1/256 s.
+_MOVES = (
+    "print((lambda c,t:c.datetime()!=(t.sleep_ms(20),c.datetime())[1])"
+    "(__import__('machine').RTC(),__import__('time')))"
+)
 
 
 def _read_script(precise: bool) -> str:

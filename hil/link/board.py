@@ -6,7 +6,6 @@ milliseconds, and proves it; a reset costs seconds.
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import itertools
 import threading
@@ -20,7 +19,7 @@ from hil.deadline import Deadline
 from hil.errors import BenchError, BoardError
 from hil.link.console import Console
 from hil.link.port import Port, PortGoneError
-from hil.link.repl import Repl
+from hil.link.repl import Repl, literal
 
 #: The event loop keeps its tasks over a KeyboardInterrupt: tried on 1.29, and in asyncio/core.py.
 RESUME = "import asyncio as _a\n_a.get_event_loop().run_forever()"
@@ -351,11 +350,12 @@ class BoardLink:
 
 def identify(repl: Repl, deadline: Deadline) -> Identity:
     """The same in a conversation that is open already."""
-    told = repl.exec(IDENTIFY, deadline).decode(errors="replace").strip()
-    try:
-        unique_id, machine, release, epoch_year, hostname, address, version = ast.literal_eval(told)
-    except (ValueError, SyntaxError):
-        raise BoardError(
-            f"the board answered {told[:200]!r} instead of its identity", target=repl.port.target
-        ) from None
-    return Identity(bytes(unique_id), machine, release, epoch_year, hostname, address, version)
+    told = repl.exec(IDENTIFY, deadline)
+    with contextlib.suppress(ValueError, TypeError):  # TypeError: nothing to be unpacked
+        found = Identity(*literal(told))
+        kinds = (bytes, str, str, int, str | None, str | None, str)
+        if all(map(isinstance, vars(found).values(), kinds)):
+            return found
+    raise BoardError(
+        f"the board answered {told[:200]!r} instead of its identity", target=repl.port.target
+    )

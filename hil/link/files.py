@@ -8,10 +8,11 @@ file's name is the old content or the new, never half of one.
 
 from __future__ import annotations
 
-import ast
 import base64
 import binascii
+import contextlib
 import hashlib
+import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from pathlib import PurePosixPath
 from hil.deadline import Deadline
 from hil.errors import BoardError
 from hil.link import on_board
-from hil.link.repl import Repl, ReplError
+from hil.link.repl import Repl, ReplError, literal
 
 #: The file that remembers what a sync has written, so that a later one may remove it. In the root.
 RECORD = ".hil-sync"
@@ -28,6 +29,7 @@ RECORD = ".hil-sync"
 _PIECE = 16_384
 _PIECE_ON_SMALL_HEAP = 2_048
 _SMALL_HEAP = 100_000
+_NUMBER = re.compile(rb"\d{1,15}")
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def parse_listing(text: str, paths: list[str]) -> Listing:
         if not 0 <= int(index) < len(paths):
             raise ValueError(f"no file {index}")
         files[paths[int(index)]] = (int(size), digest)
-    recorded = ast.literal_eval(record)
+    recorded = literal(record.encode())
     if not isinstance(recorded, str):
         raise ValueError("no record")
     known = recorded.split("\n") if recorded else []
@@ -114,10 +116,8 @@ def sync(
     )
     try:
         listing = parse_listing(told.decode().replace("\r\n", "\n"), paths)
-    except (ValueError, SyntaxError):
-        raise BoardError(
-            f"the board's list of files is unreadable: {told[:200]!r}", target=repl.port.target
-        ) from None
+    except ValueError:
+        raise _unreadable(repl, "list of files", told) from None
     board = listing.files
     digest = _sha256 if listing.sha256 else _crc32
     differing = {p: d for p, d in tree.items() if board.get(p) != (len(d), digest(d))}
@@ -184,9 +184,25 @@ def _pieces(files: Mapping[str, bytes], size: int) -> Iterator[tuple[bytes, list
 def _write_failed(
     repl: Repl, error: ReplError, total: int, root: str, deadline: Deadline
 ) -> BoardError:
+    if error.os_error in ("EIO", "EROFS"):
+        return BoardError(
+            f"the flash takes no writes: {error.os_error} while {total} bytes were sent to {root}",
+            target=repl.port.target,
+            hint="is it write-protected, worn out, or its file system broken?",
+        )
+    if error.traceback and error.traceback.message.startswith(on_board.DIFFERS):
+        return BoardError(
+            f"a file on the board is {error.traceback.message}",
+            target=repl.port.target,
+            hint="a flash that is worn out, or a serial line that loses bytes: try another cable",
+        )
     if error.os_error != "ENOSPC":
         return error
-    block, _, _, free = repl.eval(f"__import__('os').statvfs({root!a})[1:5]", deadline)
+    told = repl.eval(f"__import__('os').statvfs({root!a})", deadline)
+    try:
+        block, free = int(told[1]), int(told[4])
+    except (TypeError, ValueError, LookupError):
+        raise _unreadable(repl, "free space", repr(told).encode()) from None
     return BoardError(
         f"the flash is full: {total} bytes to write, {block * free} free in {root}",
         target=repl.port.target,
@@ -200,8 +216,7 @@ def _remove(repl: Repl, paths: list[str], root: str, deadline: Deadline) -> list
         f" try:\n  _o.remove({root!a}+p);_x.append(p)\n"
         " except OSError as e:\n  if e.errno!=2:raise\nprint(repr(_x))"
     )
-    removed: list[str] = ast.literal_eval(repl.exec(code, deadline).decode())
-    return removed
+    return _names(repl, repl.exec(code, deadline))
 
 
 # --- single files ---
@@ -214,19 +229,28 @@ def write_file(repl: Repl, path: str, data: bytes, deadline: Deadline) -> None:
     :raises BoardError: the flash is full, or there is no such folder to make
     """
     folder, name = _split(repl, path, deadline)
-    flags = repl.exec(
-        f"{on_board.HASH}print(int(_S is not None),int(_D is not None))", deadline
-    ).split()
+    told = repl.exec(f"{on_board.HASH}print(int(_S is not None),int(_D is not None))", deadline)
+    flags = told.split()
+    if len(flags) != 2 or not set(flags) <= {b"0", b"1"}:
+        raise _unreadable(repl, "abilities", told)
     board = Listing(flags[0] == b"1", flags[1] == b"1", _SMALL_HEAP, [], {})
     _send(repl, {name: data}, folder, board, deadline)
 
 
 def _split(repl: Repl, path: str, deadline: Deadline) -> tuple[str, str]:
     if not path.startswith("/"):
-        cwd: str = repl.eval("__import__('os').getcwd()", deadline)
-        path = f"{cwd.rstrip('/')}/{path}"
+        path = f"{working_directory(repl, deadline).rstrip('/')}/{path}"
     folder, _, name = path.rpartition("/")
     return folder + "/", name
+
+
+def working_directory(repl: Repl, deadline: Deadline) -> str:
+    """Where the application's files are: the SD card where one is mounted, else the flash."""
+    expression = "__import__('os').getcwd()"
+    cwd = repl.eval(expression, deadline)
+    if not isinstance(cwd, str):
+        raise _unreadable(repl, "working directory", repr(cwd).encode())
+    return cwd
 
 
 def read_file(repl: Repl, path: str, deadline: Deadline) -> bytes:
@@ -274,7 +298,10 @@ def fill(repl: Repl, path: str, deadline: Deadline) -> int:
 
     :returns: bytes that are free all the same
     """
-    return int(repl.exec(on_board.FILL % ascii(path), deadline))
+    told = repl.exec(on_board.FILL % ascii(path), deadline)
+    if not _NUMBER.fullmatch(told.strip()):
+        raise _unreadable(repl, "free space", told)
+    return int(told)
 
 
 def copy_tree(repl: Repl, root: str, to: str, without: Iterable[str], deadline: Deadline) -> None:
@@ -301,20 +328,31 @@ def exists(repl: Repl, path: str, deadline: Deadline) -> bool:
 def hash_tree(repl: Repl, root: str, deadline: Deadline) -> dict[str, tuple[int, str]]:
     """Every file under ``root``: path → (size, hash). The hash is SHA-256, CRC-32 without it."""
     root = root.rstrip("/")
-    told = repl.exec(
-        f"# list a tree\n{on_board.HASH}{on_board.WALK}_t({root!a},'')", deadline
-    ).decode()
-    rows = (ast.literal_eval(line) for line in told.splitlines())
-    return {path: (size, digest) for path, size, digest in rows}
+    told = repl.exec(f"# list a tree\n{on_board.HASH}{on_board.WALK}_t({root!a},'')", deadline)
+    try:
+        rows = [literal(line) for line in told.splitlines()]
+        return {str(path): (int(size), str(digest)) for path, size, digest in rows}
+    except (ValueError, TypeError, OverflowError):
+        raise _unreadable(repl, "list of files", told) from None
 
 
 def frozen(repl: Repl, names: Iterable[str], deadline: Deadline) -> set[str]:
     """Which of the modules are in the firmware itself: they import, and no file of theirs lies
     along ``sys.path`` (a read-only ``/rom`` counts as the firmware)."""
-    found: list[str] = ast.literal_eval(
-        repl.exec("# frozen modules\n" + on_board.FROZEN % ascii(list(names)), deadline).decode()
-    )
-    return set(found)
+    code = "# frozen modules\n" + on_board.FROZEN % ascii(list(names))
+    return set(_names(repl, repl.exec(code, deadline)))
+
+
+def _names(repl: Repl, told: bytes) -> list[str]:
+    with contextlib.suppress(ValueError):
+        names = literal(told)
+        if isinstance(names, list) and all(isinstance(name, str) for name in names):
+            return names
+    raise _unreadable(repl, "list of names", told)
+
+
+def _unreadable(repl: Repl, what: str, told: bytes) -> BoardError:
+    return BoardError(f"the board's {what} is unreadable: {told[:200]!r}", target=repl.port.target)
 
 
 def _checked(path: str) -> str:

@@ -55,6 +55,8 @@ def _l(r,t):
   except OSError:pass
   i+=1
 """
+#: How `_w` says that it has read back something else than it was to write.
+DIFFERS = "not what was sent"
 #: `_w(root, base64, [(path, size, hash), ...])` takes in a piece and the files that start in it;
 #: needs HASH. A file is written to `.hil-part` before it gets its name: one name for all, so that a
 #: killed sync leaves one file, and here one that is open.

@@ -321,12 +321,12 @@ class Repl:
         :raises ReplError: it raised
         :raises BoardError: what it gives is no literal
         """
-        told = self.exec(f"print(repr({expression}))", deadline).decode(errors="replace").strip()
+        told = self.exec(f"print(repr({expression}))", deadline)
         try:
-            return ast.literal_eval(told)
-        except (ValueError, SyntaxError):
+            return literal(told)
+        except ValueError:
             raise BoardError(
-                f"{expression!r} gave {shortened(told.encode())}, which is no literal",
+                f"{expression!r} gave {shortened(told.strip())}, which is no literal",
                 target=self.port.target,
             ) from None
 
@@ -403,6 +403,18 @@ class Repl:
                 # There is no echo to wait for; a vanishing port ends the pause.
                 self.port.wait_gone(deadline.sooner(_PACED_S))
             self.port.write(data[at : at + _PACED_BYTES], deadline)
+
+
+def literal(told: bytes) -> Any:
+    """The value of a Python literal that a board has printed.
+
+    :raises ValueError: it is none
+    """
+    try:
+        return ast.literal_eval(told.decode(errors="replace").strip())
+    except (SyntaxError, TypeError, MemoryError, RecursionError):
+        # Nested too deep, or an unhashable key: literal_eval's own documentation lists them.
+        raise ValueError("not a literal") from None
 
 
 def _first_line(code: str) -> str:

@@ -89,19 +89,24 @@ class VirtualBoard:
         :param wait: False: return at once; :meth:`wait_ready` before anything else
         :raises BenchError: there is no MicroPython, or the board does not start
         """
-        state = state.resolve()
-        state.mkdir(parents=True, exist_ok=True)
-        row = _model(model)
-        spec = _spec(name, row, state)
-        partitions = firmware.Partitions(state, row.target, firmware.partitions_of(row))
-        if partitions.blank:
-            partitions.make(firmware.build(row, "factory", frozen=frozen))
+        state, row = state.resolve(), _model(model)
+        try:
+            state.mkdir(parents=True, exist_ok=True)
+            spec = _spec(name, row, state)
+            partitions = firmware.Partitions(state, row.target, firmware.partitions_of(row))
+            if partitions.blank:
+                partitions.make(firmware.build(row, "factory", frozen=frozen))
+        except OSError as error:
+            raise _unwritable(state, error, name) from error
         spec["bus"] = str((default_bus() if bus is None else bus).resolve())
         spec["latency"] = dict(latency or {})
         spec["micropython"] = [*find_micropython(), "-X", f"heapsize={heap}"]
         if hostname is not None:
             spec["default_hostname"] = hostname
-        (state / "board.json").write_text(json.dumps(spec))
+        try:
+            (state / "board.json").write_text(json.dumps(spec))
+        except OSError as error:
+            raise _unwritable(state, error, name) from error
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", _START, str(state)],
             stdin=subprocess.PIPE,
@@ -140,7 +145,7 @@ class VirtualBoard:
                     raise BenchError(
                         ready["failure"],
                         target=self.name,
-                        hint="HIL_MICROPYTHON names another MicroPython",
+                        hint=ready.get("hint", "HIL_MICROPYTHON names another MicroPython"),
                     )
                 self._ready = ready
 
@@ -212,7 +217,8 @@ class VirtualBoard:
         """One operation of the supervisor: ``status``, ``power_off``, ``power_on``,
         ``power_cut``, ``cut_after_writes`` (n), ``hard_reset``, ``set_rtc`` (unix),
         ``insert_card`` (blank), ``remove_card``, ``wifi`` (on), ``route`` (destination, to),
-        ``bootloader_fault`` (kind), ``shutdown``.
+        ``bootloader_fault`` (kind), ``fault`` (name; :mod:`hil.virtual.faults` has the others),
+        ``heal``, ``shutdown``.
 
         :raises BenchError: the supervisor refuses, or does not answer
         """
@@ -261,6 +267,14 @@ def unique_id_of(state: Path, length: int) -> bytes:
     names follow from unique ids.
     """
     return hashlib.sha256(f"hil virtual board {state.resolve()}".encode()).digest()[:length]
+
+
+def _unwritable(state: Path, error: OSError, name: str) -> BenchError:
+    return BenchError(
+        f"what the virtual board keeps cannot be written to {state}: {error.strerror or error}",
+        target=name,
+        hint="is there room on that disk?",
+    )
 
 
 def _model(key: str) -> Model:

@@ -42,6 +42,9 @@ class Events:
         """Once, ``seconds`` from now; replaces the moment of the same name."""
         self._moments[name] = (time.monotonic() + seconds, callback)
 
+    def waits(self, name: str) -> bool:
+        return name in self._moments
+
     def cancel(self, name: str) -> None:
         self._moments.pop(name, None)
 

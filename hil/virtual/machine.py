@@ -12,6 +12,7 @@ from typing import Any
 
 from .bootloader import Loader, LoaderPlug
 from .events import Events
+from .faults import Faults
 from .firmware import DamagedImageError, Firmware, Partitions
 from .plugs import Link, Plug
 from .process import Process
@@ -52,6 +53,8 @@ class Machine:
         self.failure: str | None = None
         self.on_started: Callable[[], None] = lambda: None
         self.on_failed: Callable[[], None] = lambda: None
+        self.on_new_address: Callable[[], None] = lambda: None
+        self.set_online: Callable[[bool], None] = lambda on: None
         self.storage = Storage(state)
         self.link = Link(board, events)
         self.partitions = Partitions(state, board["target"], tuple(board["boots_from"]))
@@ -68,6 +71,7 @@ class Machine:
         self._cooker = Cooker()
         self._watchdog_s = 0.0
         self._hold_until = 0.0
+        self.faults = Faults(self)
 
     # Power and resets
 
@@ -93,7 +97,7 @@ class Machine:
         self.phase = "reset"
         if not self.board["rtc_kept_on_reset"]:
             self.storage.set_clock(self.board["unset_clock"])
-        delay = float(self.board["latency"].get("reset_s", 0))
+        delay = self.faults.on_reset(float(self.board["latency"].get("reset_s", 0)))
         self.events.after("reset", delay, lambda: self._boot(cause))
 
     # The bootloader
@@ -156,20 +160,22 @@ class Machine:
         self._start("soft", hard=False)
 
     def _start(self, cause: str, *, hard: bool) -> None:
+        self.phase = "boot"
         if hard:
-            self._unplug()  # the bootloader, after its window
+            self.unplug()  # the bootloader, after its window
             assert self.firmware is not None, "the bootloader starts nothing else"
             (self.state / "rom.img").write_bytes(self.firmware.rom)
             self.boots += 1
             self._raw_mode = False
             self._input.clear()
-            self._plug_in()
-        self.phase = "boot"
+            self.replug()
         self._raw_execution = False
         self._output_tail = self._messages = self._banner = b""
         self._cooker = Cooker()
         self._hold_until = self._watchdog_s = 0.0
         self.events.cancel("watchdog")
+        if hard:
+            self.say(self.faults.greeting())
         assert self.firmware is not None
         start = {
             "cause": cause,
@@ -187,7 +193,7 @@ class Machine:
     def _stop(self) -> None:
         self._end_process()
         self.link.set(None)
-        self._unplug()
+        self.unplug()
         self.events.cancel("watchdog")
         self.events.cancel("window")
 
@@ -212,15 +218,21 @@ class Machine:
         self.phase = "off"
         self.on_failed()
 
-    def _plug_in(self) -> None:
-        self.plug = Plug(self.state, self.board)
-        self.events.read(self.plug.port.fd, self._on_host)
+    def replug(self) -> None:
+        """The port is there again, unless there is no power or a reset."""
+        self.events.cancel("replug")
+        if self.plug is None and self.phase not in ("off", "reset", "bootloader", "stuck"):
+            self.plug = Plug(self.state, self.board, self.faults.device)
+            self.events.read(self.plug.port.fd, self._on_host)
 
-    def _unplug(self) -> None:
+    def unplug(self) -> None:
+        """The port goes away, whatever else the board does."""
         if self.plug is not None:
             self.events.forget(self.plug.port.fd)
             self.plug.close()
             self.plug = None
+            if self.process is not None:
+                self.events.want_read(self.process.fd, True)  # nobody holds it back any more
         if self.loader_plug is not None:
             self.loader_plug.close()
             self.loader_plug = None
@@ -230,10 +242,10 @@ class Machine:
     def _on_host(self) -> None:
         assert self.plug is not None
         if len(self._input) < _INPUT_MAX:
-            self._input += self.plug.port.read()
-        self._pump_input()
+            self._input += self.faults.from_host(self.plug.port.read())
+        self.pump_input()
 
-    def _pump_input(self) -> None:
+    def pump_input(self) -> None:
         while self._input and self.process is not None and not self._holds():
             at = self._input.find(b"\x03")
             if at == 0:
@@ -259,7 +271,7 @@ class Machine:
                     # a camera's USB interrupt.
                     del self._input[: len(chunk) - sent]
                     continue
-                self.events.after("hold", 0.001, self._pump_input)
+                self.events.after("hold", 0.001, self.pump_input)
                 return
         self._take_from_host(len(self._input) < _INPUT_MAX)
 
@@ -275,11 +287,11 @@ class Machine:
     def _holds(self) -> bool:
         """Whether input has to wait: until there is a REPL or a program to take it."""
         assert self.process is not None
-        if self.phase in ("boot", "wait", "banner"):
+        if self.phase in ("boot", "wait", "banner") or self.faults.busy:
             return True
         if self._hold_until:
             if not self.process.reads() and time.monotonic() < self._hold_until:
-                self.events.after("hold", 0.0005, self._pump_input)
+                self.events.after("hold", 0.0005, self.pump_input)
                 return True
             self._hold_until = 0.0
         return False
@@ -355,7 +367,7 @@ class Machine:
         self._banner = b""
         self.phase = "repl"
         self._to_host(banner)
-        self._pump_input()
+        self.pump_input()
 
     def _to_host(self, data: bytes) -> None:
         tail = self._output_tail + data
@@ -365,7 +377,10 @@ class Machine:
         if b"\x04>" in data:
             self._raw_execution = False
         self._output_tail = tail[-_OUTPUT_KEPT:] if self.phase == "boot" else tail[-64:]
-        if self.plug is not None:
+        self.say(self.faults.to_host(data))
+
+    def say(self, data: bytes) -> None:
+        if data and self.plug is not None:
             self.plug.port.write(data)
 
     def _flush_port(self) -> None:
@@ -402,7 +417,7 @@ class Machine:
             self.on_started()
         elif what == "run":
             self.phase = "run"
-            self.events.after("hold", 0, self._pump_input)
+            self.events.after("hold", 0, self.pump_input)
         elif what == "done":
             self.phase = "wait"
         elif what == "reset":

@@ -18,9 +18,9 @@ class Plug:
     :ivar port: the serial port
     """
 
-    def __init__(self, state: Path, board: dict[str, Any]) -> None:
+    def __init__(self, state: Path, board: dict[str, Any], device: str = "tty") -> None:
         self.port = SerialPort()
-        self._device = state / "tty"
+        self._device = state / device
         self._device.unlink(missing_ok=True)
         self._device.symlink_to(self.port.device)
         self._record = plug_in(
@@ -51,13 +51,14 @@ class Link:
 
     :ivar hostname: while it is up
     :ivar error: why the name is not on mDNS
+    :ivar announces: whether it tells others its name
     """
 
     def __init__(self, board: dict[str, Any], events: Events) -> None:
         self.hostname: str | None = None
         self.error: str | None = None
-        self._address: str = board["address"]
-        self._has_mdns: bool = board["mdns"]
+        self._board = board
+        self.announces: bool = board["mdns"]
         self._events = events
         self._responder: Responder | None = None
 
@@ -68,10 +69,10 @@ class Link:
             self._responder.close()
             self._responder = None
         self.hostname = hostname
-        if hostname is None or not self._has_mdns:
+        if hostname is None or not self.announces:
             return
         try:
-            self._responder = Responder(Host(hostname, self._address))
+            self._responder = Responder(Host(hostname, self._board["address"]))
         except OSError as error:
             self.error = f"no multicast on the loopback interface: {error}"
             return

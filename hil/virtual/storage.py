@@ -12,13 +12,16 @@ _NS = 1_000_000_000
 
 class Storage:
     """The files ``flash.img``, ``card.img``, ``writes.bin`` and ``rtc.json`` of a board, which its
-    MicroPython has open while it runs: see ``bsp/_flash.py`` and ``bsp/_clock.py``."""
+    MicroPython has open while it runs: see ``bsp/_flash.py`` and ``bsp/_clock.py``. And what is
+    broken about it, in ``faults.json`` and at the end of ``writes.bin``."""
 
     def __init__(self, state: Path) -> None:
         self._image = state / "flash.img"
         self._card = state / "card.img"
         self._counters = state / "writes.bin"
         self._clock = state / "rtc.json"
+        self._faults = state / "faults.json"
+        self.break_clock("")
 
     def make_flash(self, size: int) -> None:
         """An empty flash of ``size`` bytes unless there is one; the board makes its file system."""
@@ -27,6 +30,7 @@ class Storage:
                 file.truncate(size)
         if not self._counters.exists():
             self._counters.write_bytes(struct.pack("<qq", -1, 0))
+        self.spoil_writes()
 
     def make_card(self, size: int) -> None:
         """An empty card of ``size`` bytes, in place of the one there was."""
@@ -55,8 +59,24 @@ class Storage:
 
     def block_writes(self) -> int:
         """Block writes since the flash was made."""
-        done: int = struct.unpack("<qq", self._counters.read_bytes())[1]
+        done: int = struct.unpack_from("<qq", self._counters.read_bytes())[1]
         return done
+
+    def spoil_writes(self, *, refuse: bool = False, flip_after: int | None = None) -> None:
+        """Block writes fail, or one of text is kept wrong; without either they are sound."""
+        mode = 2 if refuse else 0 if flip_after is None else 4
+        with self._counters.open("r+b") as file:
+            file.seek(16)
+            file.write(bytes([mode, flip_after or 0]))
+
+    @property
+    def flipped(self) -> bool:
+        """Whether the bit of the last :meth:`spoil_writes` has been flipped."""
+        return self._counters.read_bytes()[16:17] == b"\0"
+
+    def break_clock(self, how: str) -> None:
+        """From the next reset on: ``stopped``, ``deaf``, or sound again."""
+        self._faults.write_text(json.dumps({"rtc": how}))
 
     @property
     def has_clock(self) -> bool:

@@ -39,6 +39,8 @@ class Supervisor:
         self.machine = Machine(state, self.board, self.events)
         self.machine.on_started = self._report
         self.machine.on_failed = self._report
+        self.machine.on_new_address = self._new_address
+        self.machine.set_online = self._set_online
         self._reported = False
 
     def run(self, *, detached: bool) -> int:
@@ -103,6 +105,24 @@ class Supervisor:
         read: dict[str, Any] = json.loads((self.state / "network.json").read_bytes())
         return read
 
+    def _new_address(self) -> None:
+        """Only while no MicroPython runs, which has read the old one."""
+        old = self._claim
+        key = f"{self.board['name']} {self.state} {self.machine.boots}"
+        self._claim, address, http_port = claim_address(key)
+        old.close()
+        self.board |= {"address": address, "http_port": http_port}
+        self._save("board.json", self.board)
+        self._save("network.json", self._network() | {"listen": {"80": [address, http_port]}})
+
+    def _set_online(self, on: bool) -> None:
+        """Without it, an application that is started serves where nobody looks for it."""
+        address, http_port = self.board["address"], self.board["http_port"]
+        at = address if on else ".".join(["127", "15", *address.split(".")[2:]])
+        self._save(
+            "network.json", self._network() | {"wifi": on, "listen": {"80": [at, http_port]}}
+        )
+
     def _save(self, name: str, value: dict[str, Any]) -> None:
         # The board reads these files at any moment: they change at once or not at all.
         temporary = self.state / f".{name}.new"
@@ -131,6 +151,8 @@ class Supervisor:
             "wifi": self._network()["wifi"],
             "routes": self._network()["routes"],
             "failure": machine.failure,
+            "faults": machine.faults.struck,
+            "flipped": machine.storage.flipped,
             "supervisor_pid": os.getpid(),
             "micropython_pid": machine.process.pid if machine.process else None,
         }
@@ -202,6 +224,13 @@ class Supervisor:
             network["routes"][destination] = [str(host), int(port)]
         self._save("network.json", network)
 
+    def op_fault(self, name: str, **options: Any) -> None:
+        """See :mod:`hil.virtual.faults`."""
+        self.machine.faults.plant(name, **options)
+
+    def op_heal(self) -> None:
+        self.machine.faults.heal()
+
     def op_shutdown(self) -> None:
         self._stop()
 
@@ -213,7 +242,13 @@ def supervise(state: Path, *, detached: bool = False) -> int:
     except (OSError, ValueError, KeyError, HilError) as error:
         print(json.dumps({"failure": f"{error}"}), flush=True)  # noqa: T201
         return 1
-    return supervisor.run(detached=detached)
+    try:
+        return supervisor.run(detached=detached)
+    except OSError as error:
+        told = f"what the board keeps cannot be written to {state}: {error.strerror or error}"
+        failure = {"failure": told, "hint": "is there room on that disk?"}
+        print(json.dumps(failure), flush=True)  # noqa: T201
+        return 1
 
 
 def main() -> int:

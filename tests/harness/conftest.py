@@ -56,7 +56,7 @@ def missing(what: str, debian_package: str) -> Path:
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
-    """The score of test_mutants.py, and the count of test_false_alarms.py."""
+    """The score of test_mutants.py, the count of test_false_alarms.py, the table of faults/."""
     reports = [
         report
         for reports in terminalreporter.stats.values()
@@ -82,6 +82,17 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
             f"{sum(one['passed'] for one, _ in runs)} checks passed, "
             f"{_took(r for _, r in runs):.0f} s"
         )
+    faults = [one for one, _ in told if "fault" in one]
+    if faults:
+        terminalreporter.section("faults")
+        terminalreporter.write_line("| fault | what the run says | took | budget | the next run |")
+        terminalreporter.write_line("|---|---|---|---|---|")
+        for one in sorted(faults, key=lambda one: str(one["fault"])):
+            said = str(one["told"]).replace("|", "\\|").replace("\n", " ")
+            terminalreporter.write_line(
+                f"| {one['fault']} | {said} | {one['took_s']:.1f} s | {one['budget_s']:.0f} s"
+                f" | {one['next_run']} |"
+            )
 
 
 def _took(reports: Iterable[pytest.TestReport]) -> float:

@@ -11,11 +11,17 @@ _MONDAY = _bsp.board["rtc_monday"]
 _PORT = _bsp.board["port"]
 
 _rtc = _bsp.load("rtc.json")
+_fault = _bsp.load("faults.json")["rtc"]
+_started_at = utime.time_ns()
+
+
+def _counter():
+    return _started_at if _fault == "stopped" else utime.time_ns()
 
 
 def unix_ns():
     """What the RTC says, as Unix nanoseconds."""
-    return utime.time_ns() + _rtc["offset_ns"]
+    return _counter() + _rtc["offset_ns"]
 
 
 def days_from_civil(year, month, day):
@@ -55,13 +61,15 @@ def _stored_weekday(today):
 
 def set(items):
     """Set from the same 8-tuple. The second begins now: the prescaler restarts."""
+    if _fault == "deaf":
+        return
     year, month, day, weekday, hour, minute, second, subseconds = items
     if _STORED_WEEKDAY:
         year = 2000 + (year - 2000) % 100  # two BCD digits, unchecked
     seconds = unix_of(year, month, day, hour, minute, second)
     if _PORT in ("alif", "mimxrt", "rp2"):
         seconds &= 0xFFFFFFFF
-    offset = seconds * 1000000000 - utime.time_ns()
+    offset = seconds * 1000000000 - _counter()
     if _PORT == "esp32":
         offset += subseconds * 1000
     _rtc["offset_ns"] = offset

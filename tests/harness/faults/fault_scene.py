@@ -1,0 +1,278 @@
+"""Two boards at a bench, and runs of a few checks on them: what a fault is planted into."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import socket
+import subprocess
+import sys
+import threading
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+from hil.clock import rtc
+from hil.deadline import Deadline
+from hil.discovery import usb
+from hil.link import files
+from hil.link.board import BoardLink
+from hil.link.repl import Repl
+from hil.virtual.board import VirtualBoard
+from hil.virtual.mdns import Host, Responder
+
+CHECKS = Path(__file__).with_name("checks_of_a_run.py")
+FAULTY, SOUND = "porch", "yard"
+BOOT_TIMEOUT_S = 8
+"""What the inventory grants a board of the suite; a virtual one answers after 0.3 s."""
+
+AS_FOUND = {"secret.bin": b"a key of thirty-two bytes, found", "settings.json": b'{"found": true}'}
+CLOCK_OFF_S = 3.0
+"""The boards' clocks are right when they are found, and so they must be left."""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """One run of pytest.
+
+    :ivar errors: of the faulty board: kind and message, in order
+    :ivar passed: the names of the checks that passed, per target
+    """
+
+    output: str
+    code: int
+    took_s: float
+    errors: list[tuple[str, str]]
+    passed: dict[str, set[str]]
+
+    @property
+    def not_put_back(self) -> list[str]:
+        """The boards that the run has declared broken."""
+        return re.findall(r"hil: not put back: (\w+)", self.output)
+
+
+@dataclass
+class Scene:
+    """:ivar fields: of the faulty board's entry in devices.yaml, in addition
+    :ivar entry: in place of that entry
+    :ivar real_time: with the budgets of a real bench
+    :ivar before_run: in the first run's process, before it becomes one
+    :ivar during: while the first run goes on
+    """
+
+    folder: Path
+    board: VirtualBoard
+    sound: VirtualBoard
+    environment: dict[str, str]
+    fields: dict[str, str] = field(default_factory=dict)
+    entry: dict[str, str] | None = None
+    checks: Path = CHECKS
+    real_time: bool = False
+    before_run: Callable[[], None] | None = None
+    during: Callable[[subprocess.Popen[str]], None] = lambda running: None
+    cure: Callable[[], None] = lambda: None
+    closing: ExitStack = field(default_factory=ExitStack)
+
+    def plant(self, name: str, **options: object) -> None:
+        self.board.control("fault", name=name, **options)
+
+    # -- runs ------------------------------------------------------------------------------------
+
+    def run(self, *targets: str, within: float, disturbed: bool = False) -> Ran:
+        """Run the checks on these targets."""
+        self._write_inventory()
+        junit = self.folder / "junit.xml"
+        junit.unlink(missing_ok=True)
+        command = [
+            *(sys.executable, "-m", "pytest", "-c", "pytest.ini", "--rootdir", str(self.folder)),
+            *("-m", "hil", "--devices", "devices.yaml", "--junitxml", str(junit)),
+            *("-p", "hil.plugin", "-p", "pytest_timeout", "-p", "no:cacheprovider"),
+            *(() if self.real_time else ("-p", "short_budgets")),
+            *(option for target in targets for option in ("--target", target)),
+            str(self.checks),
+        ]
+        started = time.monotonic()
+        running = subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            preexec_fn=self.before_run if disturbed else None,
+        )
+        try:
+            if disturbed:
+                self.during(running)
+            output, _ = running.communicate(timeout=within)
+        except BaseException:
+            running.kill()
+            output, _ = running.communicate()
+            print(output)  # noqa: T201  pytest shows it with the failure
+            raise
+        took = time.monotonic() - started
+        assert junit.exists(), output
+        errors, passed = _results(junit)
+        return Ran(output, running.returncode, took, errors, passed)
+
+    def _write_inventory(self) -> None:
+        faulty = self.entry or (_entry(self.board) | self.fields)
+        entries = {FAULTY: faulty, SOUND: _entry(self.sound)}
+        text = "targets:\n"
+        for name, fields in entries.items():
+            text += f"  {name}:\n" + "".join(f"    {k}: {v}\n" for k, v in fields.items())
+        (self.folder / "devices.yaml").write_text(text)
+        (self.folder / "pytest.ini").write_text("[pytest]\n")
+
+    # -- beside the boards -----------------------------------------------------------------------
+
+    @property
+    def tag(self) -> str:
+        """Tells this bench from those that run beside it."""
+        return self.board.unique_id.hex()[-6:]
+
+    def answer_mdns(self, hostname: str, address: str) -> None:
+        """Somebody answers to this name until the next run."""
+        responder = Responder(Host(hostname, address))
+        ear, mouth = socket.socketpair()
+
+        def serve() -> None:
+            while ear not in select.select([responder, ear], [], [])[0]:
+                responder.handle()
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+
+        def stop() -> None:
+            mouth.send(b"x")
+            thread.join()
+            for end in (ear, mouth, responder):
+                end.close()
+
+        self.closing.callback(stop)
+
+    def serve_http(self, port: int) -> str:
+        """Somebody else's server at this port until the next run: its address."""
+        address = f"127.9.{os.getpid() % 256}.{threading.get_native_id() % 254 + 1}"
+        server = HTTPServer((address, port), _Refuses)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.closing.callback(server.server_close)
+        self.closing.callback(server.shutdown)
+        return address
+
+    def wait_for_reset(self, board: VirtualBoard, deadline: Deadline) -> None:
+        """Until a run has come so far that it resets this board."""
+        boots = board.control("status")["boots"]
+        while board.control("status")["boots"] == boots:
+            assert not deadline.expired, "the run resets no board"
+            time.sleep(0.05)  # a reset announces itself to nobody but its own port
+
+    def set_right(self) -> None:
+        """End the fault."""
+        self.closing.close()
+        self.cure()
+        self.board.control("heal")
+        self.board.power_on()
+        assert self.device  # it may come out of a reset
+
+    # -- the boards beside the runs --------------------------------------------------------------
+
+    def on_board(self, work: Callable[[Repl, Deadline], object]) -> object:
+        """Something done to the faulty board in its raw REPL, which ends its application."""
+        deadline = Deadline.after(15)
+        with BoardLink(FAULTY, self.device) as link, link.repl(deadline) as repl:
+            return work(repl, deadline)
+
+    @property
+    def device(self) -> str:
+        """Its port; in a reset it is away for a moment."""
+        deadline = Deadline.after(5)
+        while True:
+            found = usb.usb_ports(bus=Path(self.environment["HIL_VIRTUAL_BUS"]))
+            try:
+                return usb.find(found, usb_serial=self.board.record.serial_number).device
+            except usb.NotAttachedError:
+                if deadline.expired:
+                    raise
+            time.sleep(0.01)
+
+    def make_as_found(self) -> None:
+        def write(repl: Repl, deadline: Deadline) -> None:
+            for path, data in AS_FOUND.items():
+                files.write_file(repl, path, data, deadline)
+
+        self.on_board(write)
+        self.set_clock()
+
+    def set_clock(self, ahead_s: float = 0.0) -> None:
+        self.on_board(
+            lambda repl, deadline: rtc.set_clock(repl, round(time.time() + ahead_s), deadline)
+        )
+
+    def is_as_found(self) -> bool:
+        """Key and settings byte by byte, the clock, and no journal left."""
+
+        def look(repl: Repl, deadline: Deadline) -> bool:
+            return (
+                all(
+                    files.read_file(repl, path, deadline) == data for path, data in AS_FOUND.items()
+                )
+                and not files.exists(repl, ".hil", deadline)
+                and abs(rtc.read(repl, deadline).offset) < CLOCK_OFF_S
+            )
+
+        return bool(self.on_board(look))
+
+
+def _entry(board: VirtualBoard) -> dict[str, str]:
+    return {
+        "kind": "board",
+        "model": "openmv-n6",
+        "usb_serial": f'"{board.record.serial_number}"',
+        "provision": "true",
+        "wifi": "{ssid: bench}",
+        "boot_timeout_s": str(BOOT_TIMEOUT_S),
+    }
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Of the runs: a bus and locks of their own."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "HIL_DEVICES"))}
+    return env | {
+        "HIL_VIRTUAL_BUS": str(folder / "bus"),
+        "HIL_LOCKS": str(folder / "locks"),
+        "PYTHONPATH": str(Path(__file__).parent),
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # half a second for each run
+    }
+
+
+def _results(junit: Path) -> tuple[list[tuple[str, str]], dict[str, set[str]]]:
+    errors = []
+    passed: dict[str, set[str]] = {FAULTY: set(), SOUND: set()}
+    for case in ElementTree.parse(junit).iter("testcase"):  # noqa: S314 - our own
+        name, _, target = case.get("name", "").rstrip("]").partition("[")
+        broken = [child for child in case if child.tag in ("failure", "error")]
+        if not broken and not any(child.tag == "skipped" for child in case):
+            passed[target].add(name)
+        for child in broken:
+            text = (child.text or "").strip()
+            kind, _, message = text.partition(": ")
+            if target == SOUND:
+                message = f"{SOUND}, which is sound: {text}"
+            errors.append((kind if message else "Finding", message or text))
+    return errors, passed
+
+
+class _Refuses(BaseHTTPRequestHandler):
+    """A server that is alive, and is not the board's."""
+
+    def do_GET(self) -> None:
+        self.send_error(401)
+
+    def log_message(self, *_: object) -> None:
+        pass

@@ -1,0 +1,25 @@
+"""What a target's own entry decides about its bring-up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hil.bringup import _profile
+from hil.config import load, select
+
+
+@pytest.mark.parametrize(
+    ("line", "seconds"), [("boot_timeout_s: 7", 7.0), ("hostname: porch", 30.0)]
+)
+def test_the_entry_knows_better_than_the_profile_how_long_a_boot_takes(
+    tmp_path: Path, line: str, seconds: float
+) -> None:
+    devices = tmp_path / "devices.yaml"
+    devices.write_text(
+        "targets:\n  porch:\n    kind: virtual\n    model: openmv-n6\n    provision: true\n"
+        f"    {line}\n"
+    )
+    (spec,) = select(load(devices, tmp_path, {}), None)
+    assert _profile(spec).boot_timeout_s == seconds
