@@ -74,7 +74,10 @@ def test_a_healed_board_has_none_of_them_any_more(board: VirtualBoard) -> None:
     board.control("fault", name="power_cut", seen="never sent")
     board.control("heal")
     deadline = Deadline.after(10)
-    with BoardLink("faulty", board.device) as link, link.repl(deadline) as repl:
+    with (
+        BoardLink("faulty", board.device, consent=board.consent) as link,
+        link.repl(deadline) as repl,
+    ):
         repl.exec("with open('a', 'w') as f: f.write('a')\n# never sent", deadline)
         assert repl.eval("open('a').read()", deadline) == "a"
     status = board.control("status")

@@ -185,7 +185,10 @@ class Scene:
     def on_board(self, work: Callable[[Repl, Deadline], object]) -> object:
         """Something done to the faulty board in its raw REPL, which ends its application."""
         deadline = Deadline.after(15)
-        with BoardLink(FAULTY, self.device) as link, link.repl(deadline) as repl:
+        with (
+            BoardLink(FAULTY, self.device, consent=self.board.consent) as link,
+            link.repl(deadline) as repl,
+        ):
             return work(repl, deadline)
 
     @property

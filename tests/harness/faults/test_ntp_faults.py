@@ -48,7 +48,10 @@ def test_a_wrong_ntp_server(
         scene.board.control("route", destination="*:123", to=[server.host, server.port])
         return "10.0.0.1"
 
-    with NtpServer(fault=fault) as server, BoardLink(FAULTY, scene.board.device) as link:
+    with (
+        NtpServer(fault=fault) as server,
+        BoardLink(FAULTY, scene.board.device, consent=scene.board.consent) as link,
+    ):
         clock = ClockControl(
             lambda deadline: link.paused(deadline, resumed), ntp=server, route=route, target=FAULTY
         )
