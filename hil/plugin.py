@@ -257,8 +257,12 @@ def _tell_finding(
 
             function = getattr(item, "function", None)
             report.longrepr = explanation(check, function, str(error), board_clock(target))
+        # pytest calls what fails in a check a failure, and what fails around it an error. Here it
+        # is the fault that decides.
         if isinstance(error, Finding) and report.when != "call":
             report.hil_finding = True  # type: ignore[attr-defined]
+        if isinstance(error, HilError) and report.when == "call":
+            report.hil_error = True  # type: ignore[attr-defined]
     elif report.failed and error:
         each = _each(error)
         if len(each) > 1 and all(isinstance(one, Finding | HilError) for one in each):
@@ -292,8 +296,10 @@ def pytest_report_teststatus(report: Any) -> tuple[str, str, str] | None:
         return "advisory", "a", "ADVISORY"
     if hasattr(report, "hil_known"):
         return "known", "k", "KNOWN"
-    if hasattr(report, "hil_finding"):  # around a check; pytest would call it an error
+    if hasattr(report, "hil_finding"):
         return "failed", "F", "FAILED"
+    if hasattr(report, "hil_error"):
+        return "error", "E", "ERROR"
     return None
 
 

@@ -103,7 +103,7 @@ def _rtc(how: str, ahead_s: float = 0.0) -> Callable[[Scene], None]:
         def cure() -> None:
             scene.board.control("heal")
             scene.board.control("hard_reset")
-            scene.set_clock()
+            scene.set_clock(ahead_s)
 
         scene.cure = cure
 

@@ -73,6 +73,7 @@ class Scene:
     entry: dict[str, str] | None = None
     checks: Path = CHECKS
     real_time: bool = False
+    found_ahead_s: float = 0.0
     before_run: Callable[[], None] | None = None
     during: Callable[[subprocess.Popen[str]], None] = lambda running: None
     cure: Callable[[], None] = lambda: None
@@ -213,6 +214,8 @@ class Scene:
         self.set_clock()
 
     def set_clock(self, ahead_s: float = 0.0) -> None:
+        """And that is how it is found."""
+        self.found_ahead_s = ahead_s
         self.on_board(
             lambda repl, deadline: rtc.set_clock(repl, round(time.time() + ahead_s), deadline)
         )
@@ -226,7 +229,7 @@ class Scene:
                     files.read_file(repl, path, deadline) == data for path, data in AS_FOUND.items()
                 )
                 and not files.exists(repl, ".hil", deadline)
-                and abs(rtc.read(repl, deadline).offset) < CLOCK_OFF_S
+                and abs(rtc.read(repl, deadline).offset - self.found_ahead_s) < CLOCK_OFF_S
             )
 
         return bool(self.on_board(look))
