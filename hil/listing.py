@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .deadline import Deadline
-from .sighting import ATTACHED, REMOTE, Holders, Sighting, lock_key, port_held, sight, unlisted
+from .sighting import ATTACHED, REMOTE, Holders, Sighting, port_held, sight, unlisted
 
 if TYPE_CHECKING:
     from .config import Inventory, TargetSpec
@@ -152,13 +152,13 @@ def _asked(seen: Sighting) -> Identity | str:
     from .errors import HilError
     from .link.board import identify
     from .link.reading import reading
-    from .lock import hold
+    from .lock import hold, key_of
 
     spec, deadline = seen.spec, Deadline.after(ASK_BUDGET_S)
     device = seen.ports[0].device if seen.ports else spec.port or ""
     try:
         with (
-            hold(lock_key(spec), f"asking {spec.name} what it runs", Deadline.after(0)),
+            hold(key_of(spec), f"asking {spec.name} what it runs", Deadline.after(0)),
             reading(spec.name, device, deadline) as repl,
         ):
             return identify(repl, deadline)

@@ -86,7 +86,7 @@ def lock_folder() -> Path:
     return Path(shared) / "hil-locks"
 
 
-def key_of(spec: TargetSpec, state: Path) -> str:
+def key_of(spec: TargetSpec, state: Path = Path(".hil")) -> str:
     """What a target's lock is called: the same for all who mean the same board.
 
     :param state: the run's folder: each has virtual boards of its own

@@ -68,7 +68,7 @@ class Sighting:
 
         if self.spec.kind != "board":
             return ""
-        if holder := lock.holder(lock_key(self.spec)):
+        if holder := lock.holder(lock.key_of(self.spec)):
             return f"held by {holder}"
         held = (port_held(port.device, holders) for port in self.ports)
         return "; ".join(filter(None, held))
@@ -133,11 +133,6 @@ def port_held(device: str, holders: Holders) -> str:
     """``port held by pid 4711 (mpremote)``; empty: it is free, as far as can be seen."""
     who = ", ".join(f"pid {pid} ({command})" for pid, command in holders.get(device, ()))
     return f"port held by {who}" if who else ""
-
-
-def lock_key(spec: TargetSpec) -> str:
-    """What a run locks to have this board for itself."""
-    return spec.usb_serial or spec.port or spec.name
 
 
 def _place(port: UsbPort) -> tuple[str | None, str | None]:

@@ -13,7 +13,6 @@ from .. import lock
 from ..deadline import Deadline
 from ..errors import Finding, HilError
 from ..link.opening import holders, is_remote
-from ..sighting import lock_key
 from . import own_words
 from .examined import Examined, Probe, Status, failed, of_target
 
@@ -158,7 +157,7 @@ class _Target:
                     "the line 'serial ports' above says how to get it",
                 )
             ], None
-        if by := lock.holder(lock_key(spec)):
+        if by := lock.holder(lock.key_of(spec)):
             wait = "a run waits until it is done; its REPL is left alone here"
             return [self.told("port", "note", f"{device}, locked by {by}", wait)], None
         if who := holders(device):
@@ -170,7 +169,7 @@ class _Target:
 
     def _remote(self, url: str) -> tuple[list[Examined], str | None]:
         """To connect is to open the board's port at the server: only with ``--repl``."""
-        if by := lock.holder(lock_key(self.spec)):
+        if by := lock.holder(lock.key_of(self.spec)):
             return [self.told("port", "note", f"{url}, locked by {by}")], None
         if self.spec.unique_id is None:
             told = f"{url}: whatever board is behind it is taken for {self.spec.name}"
