@@ -19,8 +19,8 @@ from ..errors import BenchError, BoardError, HilError
 from .control import WORK_S, Cut, Switch
 
 if TYPE_CHECKING:
-    from ..config import CommandSpec, HubPortSpec
     from ..link.board import BoardLink
+    from ..power_entry import CommandSpec, HubPortSpec
 
 CUTS = 8
 """How many moments are sampled: each costs two boots, some 20 s on a camera with Wi-Fi."""
@@ -37,7 +37,7 @@ _LOOK_S = 0.004
 
 def switch_of(spec: HubPortSpec | CommandSpec) -> Switch:
     """What ``power:`` in devices.yaml names."""
-    from ..config import HubPortSpec
+    from ..power_entry import HubPortSpec
 
     if isinstance(spec, HubPortSpec):
         from .uhubctl import HubPort

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hil import config
+from hil import config, power_entry
 from hil.boards.table import models
 from hil.document import Document
 from hil.errors import ConfigError
@@ -368,11 +368,11 @@ def test_importing_it_is_cheap():
     ("written", "power"),
     [
         ("none", None),
-        ("{uhubctl: {hub: 1-1.4, port: 2}}", config.HubPortSpec("1-1.4", 2)),
-        ("{uhubctl: {hub: 2, port: 14}}", config.HubPortSpec("2", 14)),
+        ("{uhubctl: {hub: 1-1.4, port: 2}}", power_entry.HubPortSpec("1-1.4", 2)),
+        ("{uhubctl: {hub: 2, port: 14}}", power_entry.HubPortSpec("2", 14)),
         (
             "{command: {off: [relay, '1', a b], on: [relay, 2]}}",
-            config.CommandSpec(("relay", "1", "a b"), ("relay", "2")),
+            power_entry.CommandSpec(("relay", "1", "a b"), ("relay", "2")),
         ),
     ],
 )
