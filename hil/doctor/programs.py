@@ -1,4 +1,5 @@
-"""The programs that a bench needs: packages, MicroPython, flashing tools."""
+"""The programs that a bench needs: packages, MicroPython, and what flashes boards or switches their
+power."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from ..deadline import Deadline
 from ..errors import BenchError
+from ..power_entry import HubPortSpec
 from .examined import Examined
 from .host import Host, line
 
@@ -25,6 +27,7 @@ TOOLS: dict[str, Tool] = {
     "imx": ("blhost", "--version", "pip install 'hil[imx]'"),
     "esptool": ("esptool", "version", "pip install 'hil[esp]'"),
 }
+UHUBCTL: Tool = ("uhubctl", "-v", "Debian: apt install uhubctl")
 
 
 def packages(host: Host, deadline: Deadline) -> Iterator[Examined]:
@@ -77,11 +80,13 @@ def interpreter(host: Host, deadline: Deadline) -> Iterator[Examined]:
 
 
 def tools(host: Host, deadline: Deadline) -> Iterator[Examined]:
-    """What speaks to the listed boards' bootloaders: there, and which version."""
+    """What speaks to the listed boards' bootloaders and hubs: there, and which version."""
     whose: dict[Tool, list[str]] = {}
     for spec in host.specs:
         if spec.flash and spec.flash.method in TOOLS:
             whose.setdefault(TOOLS[spec.flash.method], []).append(spec.name)
+        if isinstance(spec.power, HubPortSpec):
+            whose.setdefault(UHUBCTL, []).append(spec.name)
     able = [TOOLS[row.flash_method] for row in host.models().values() if row.flash_method]
     if not whose and not able:
         yield line("flashing tools", "skip", "no listed board needs one")
@@ -91,7 +96,7 @@ def tools(host: Host, deadline: Deadline) -> Iterator[Examined]:
         if path:
             yield line(program, "ok", _said([path, option], deadline))
         elif tool in whose:
-            told = f"is not installed, and {', '.join(whose[tool])} is to be flashed"
+            told = f"is not installed, and devices.yaml asks for it: {', '.join(whose[tool])}"
             yield line(program, "fail", told, brings)
         else:
             told = "is not installed: checks run without it, 'hil flash' does not"

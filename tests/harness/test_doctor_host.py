@@ -188,8 +188,23 @@ def test_a_missing_flashing_tool_fails_only_where_a_run_flashes(
     tool(tmp_path / "bin", monkeypatch, None)
     (found,) = programs.tools(Host(specs(entry), (), tmp_path), Deadline.after(5))
     assert (found.what, found.status) == ("dfu-util", status)
-    assert ("porch is to be flashed" in found.told) == (status == "fail")
+    assert ("asks for it: porch" in found.told) == (status == "fail")
     assert "apt install dfu-util" in found.next_step
+
+
+def test_a_board_whose_power_a_hub_switches_needs_uhubctl(
+    specs: Callable[[str], tuple[TargetSpec, ...]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(programs.shutil, "which", lambda *_, **__: None)
+    powered = f"{N6}\n    power: {{uhubctl: {{hub: 1-1, port: 2}}}}"
+    found = {
+        one.what: one
+        for one in programs.tools(Host(specs(powered), (), tmp_path), Deadline.after(5))
+    }
+    assert found["uhubctl"].status == "fail"
+    assert "apt install uhubctl" in found["uhubctl"].next_step
 
 
 def test_a_flashing_tool_tells_its_version_and_one_that_hangs_is_left(
