@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from check_run import short_folder
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,19 +37,22 @@ class Rig:
 def rig(
     require_program: Callable[[str, str], Path],
     require_file: Callable[[str, str], Path],
-    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Rig]:
     require_program("uhubctl", "uhubctl")
     require_program("umockdev-run", "umockdev")
     require_file("/usr/lib/python3/dist-packages/gi/__init__.py", "python3-gi")
-    with subprocess.Popen(
-        [PYTHON, str(RIG)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={"PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path)},
-    ) as process:
+    # A short path: umockdev has a socket in it for each device, and cuts off what is too long.
+    with (
+        short_folder() as folder,
+        subprocess.Popen(
+            [PYTHON, str(RIG)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={"PATH": "/usr/bin:/bin", "TMPDIR": str(folder)},
+        ) as process,
+    ):
         rig = Rig(process)
         # What this process starts from here on sees the emulated bus, and nothing else does.
         monkeypatch.setenv("UMOCKDEV_DIR", rig.folder)
