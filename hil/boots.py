@@ -24,12 +24,21 @@ class BootWatch:
         self._paused = paused
         self._told = link.unasked_resets
 
+    def count(self) -> int:
+        """Pause once, and tell how often in all the board has reset by itself. What the next
+        :meth:`unasked` tells stays as it is.
+
+        :raises BoardError: the board cannot be paused
+        """
+        with self._paused(Deadline.after(_LOOK_BUDGET_S)):
+            return self._link.unasked_resets
+
     def unasked(self) -> bool:
         """Pause once, and tell whether the board has reset by itself since the last call.
 
         :raises BoardError: the board cannot be paused
         """
-        with self._paused(Deadline.after(_LOOK_BUDGET_S)):
-            found = self._link.unasked_resets > self._told
-        self._told = self._link.unasked_resets
+        now = self.count()
+        found = now > self._told
+        self._told = now
         return found
