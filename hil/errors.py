@@ -50,6 +50,11 @@ class Finding(AssertionError):  # noqa: N818 - the word of this field
     left_behind: str | None = None
 
 
+class Unavailable(Exception):  # noqa: N818 - nobody's fault
+    """What a check has asked for is not there, e.g. ``reboot("power")``: it is skipped with this
+    reason."""
+
+
 def fault_of(error: BaseException) -> str:
     """The type that tells whose fault it is: ``BenchError``, ``BoardError``, ``Finding``; the
     subclasses tell more than a reader wants to know first."""

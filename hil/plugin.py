@@ -15,7 +15,7 @@ import pytest
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
-    from .auth.profile import Known
+    from .auth.contract import Known
     from .bench import Bench
     from .check import Check
     from .target import Target
@@ -198,6 +198,10 @@ def pytest_runtest_makereport(
         return report
     report.hil_check = check.id  # type: ignore[attr-defined]
     report.hil_target = _target_of(item)  # type: ignore[attr-defined]
+    if call.excinfo and _unavailable(call.excinfo.value):
+        report.outcome = "skipped"
+        report.longrepr = (str(item.path), item.location[1] or 0, f"Skipped: {call.excinfo.value}")
+        return report
     _tell_finding(item, call, report, check)
     if call.excinfo and _brought_up(item):
         from .errors import BoardError
@@ -211,6 +215,13 @@ def pytest_runtest_makereport(
         for error in lost:
             suspect(item.config, _target_of(item), error)
     return report
+
+
+def _unavailable(error: BaseException) -> bool:
+    """Whether the check has asked for what this target, or its profile, has not."""
+    from .errors import Unavailable
+
+    return isinstance(error, Unavailable)
 
 
 def _each(error: BaseException) -> list[BaseException]:

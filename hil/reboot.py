@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from .deadline import Deadline
-from .errors import BoardError, Finding
-from .target import Absent, Target, Unavailable
+from .errors import BoardError, Finding, Unavailable
+from .target import Absent, Target
 
 if TYPE_CHECKING:
     from .control import SecretControl

@@ -45,10 +45,6 @@ class RebootControl(Protocol):
         """
 
 
-class Unavailable(Exception):  # noqa: N818 - not an error: the check is skipped with this reason
-    """One way of using a control is missing (say, ``reboot("power")``)."""
-
-
 @dataclass(frozen=True)
 class Controls:
     """What the bench can do to a target."""

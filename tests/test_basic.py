@@ -31,14 +31,14 @@ pytestmark = pytest.mark.usefixtures("basic_control")
 
 
 def sound(api: Api) -> Request:
-    return api.compose_admin(f"Basic {api.credentials.basic}")
+    return api.compose_basic(f"Basic {api.credentials.basic}")
 
 
 def opened(answer: Answer, profile: Profile) -> None:
     """The answer is the admin page."""
     verdict.accepted(answer, "the right credentials")
-    if answer.text != profile.admin.answer:
-        verdict.broken(f"the body is {profile.admin.answer!r}", answer, "it is another text")
+    if answer.text != profile.basic.answer:
+        verdict.broken(f"the body is {profile.basic.answer!r}", answer, "it is another text")
 
 
 def basic_challenge(answer: Answer) -> dict[str, str]:
@@ -56,8 +56,8 @@ def test_no_credentials_get_a_challenge(api: Api, raw: RawClient, profile: Profi
 
     Usual cause: ``abort(401)``, which adds no header field.
     """
-    answer = raw.send(api.compose_admin())
-    verdict.refused(answer, "no credentials", status=profile.unauthorized)
+    answer = raw.send(api.compose_basic())
+    verdict.refused(answer, "no credentials", status=profile.no_credentials)
     basic_challenge(answer)
 
 
@@ -67,12 +67,12 @@ def test_the_challenge_names_the_realm(api: Api, raw: RawClient, profile: Profil
 
     Usual cause: a framework's default realm.
     """
-    answer = raw.send(api.compose_admin())
-    verdict.refused(answer, "no credentials", status=profile.unauthorized)
+    answer = raw.send(api.compose_basic())
+    verdict.refused(answer, "no credentials", status=profile.no_credentials)
     parameters = basic_challenge(answer)
-    if parameters.get("realm") != profile.admin.realm:
+    if parameters.get("realm") != profile.basic.realm:
         verdict.broken(
-            f"the realm is {profile.admin.realm!r}", answer, f"it is {parameters.get('realm')!r}"
+            f"the realm is {profile.basic.realm!r}", answer, f"it is {parameters.get('realm')!r}"
         )
     if parameters.get("charset", "UTF-8").upper() != "UTF-8":
         verdict.broken("charset is UTF-8", answer, f"it is {parameters['charset']!r}")
@@ -100,14 +100,14 @@ def test_wrong_credentials_get_the_same_challenge(
             "both": compose(api, "nobody", "wrong"),
         },
     )
-    verdict.refused_all(answers, "wrong credentials", status=profile.unauthorized)
+    verdict.refused_all(answers, "wrong credentials", status=profile.bad_password)
     basic_challenge(answers["wrong password"])
     verdict.indistinguishable(answers, "the same answer as to a wrong password")
 
 
 def compose(api: Api, user: str | bytes, password: str | bytes) -> Request:
     """A visit with these credentials."""
-    return api.compose_admin(f"Basic {basic(user, password)}")
+    return api.compose_basic(f"Basic {basic(user, password)}")
 
 
 @check("BAS-05", must, "RFC 7617 §2; RFC 9110 §11.1")
@@ -118,7 +118,7 @@ def test_the_scheme_is_recognised_in_any_case(
     answers = verdict.probe(
         raw,
         {
-            scheme: api.compose_admin(f"{scheme} {credentials.basic}")
+            scheme: api.compose_basic(f"{scheme} {credentials.basic}")
             for scheme in ("basic", "BASIC", "bAsIc")
         },
     )
@@ -130,7 +130,7 @@ def test_several_blanks_after_the_scheme_are_accepted(
     api: Api, raw: RawClient, credentials: Credentials
 ) -> None:
     """Usual cause: the credentials are everything after the first blank."""
-    answer = raw.send(api.compose_admin(f"Basic  {credentials.basic}"))
+    answer = raw.send(api.compose_basic(f"Basic  {credentials.basic}"))
     verdict.accepted(answer, "one blank or more")
 
 
@@ -156,8 +156,8 @@ def test_malformed_credentials_are_refused(
             "quotes": f'Basic "{credentials.basic}"',
         }
     )
-    answers = verdict.probe(raw, {name: api.compose_admin(value) for name, value in values.items()})
-    verdict.refused_all(answers, "malformed credentials", status=profile.unauthorized)
+    answers = verdict.probe(raw, {name: api.compose_basic(value) for name, value in values.items()})
+    verdict.refused_all(answers, "malformed credentials", status=profile.bad_password)
 
 
 @check("BAS-08", must, "RFC 7617 §2.1")
@@ -177,8 +177,8 @@ def test_credentials_that_are_not_utf8_are_refused(
     answers = verdict.probe(raw, {name: compose(api, *pair) for name, pair in variants.items()})
     verdict.refused_all(answers, "credentials are UTF-8", status=profile.wrong_password)
     # A field value that is no ASCII at all, not even base64.
-    answer = raw.send(api.compose_admin(b"Basic \xff\xfe\xe9"))
-    verdict.refused(answer, "credentials are base64", status=profile.unauthorized | {400})
+    answer = raw.send(api.compose_basic(b"Basic \xff\xfe\xe9"))
+    verdict.refused(answer, "credentials are base64", status=profile.bad_password | {400})
 
 
 @check("BAS-09", must, "RFC 7617 §2, §2.1")
@@ -239,7 +239,7 @@ def test_junk_in_base64_is_refused(
         }
     )
     answers = verdict.probe(
-        raw, {name: api.compose_admin(f"Basic {junk}") for name, junk in variants.items()}
+        raw, {name: api.compose_basic(f"Basic {junk}") for name, junk in variants.items()}
     )
     verdict.refused_all(answers, "base64 and nothing else", status=profile.wrong_password)
 
@@ -269,8 +269,8 @@ def test_a_token_does_not_open_the_admin_route(
     answers = verdict.probe(
         raw,
         {
-            "Bearer": api.compose_admin(f"Bearer {token}"),
-            "under Basic": api.compose_admin(f"Basic {token}"),
+            "Bearer": api.compose_basic(f"Bearer {token}"),
+            "under Basic": api.compose_basic(f"Basic {token}"),
             "as the password": compose(api, credentials.user, token),
         },
     )
@@ -286,20 +286,20 @@ def test_no_other_method_shows_the_content(api: Api, raw: RawClient, profile: Pr
     answers = verdict.probe(
         raw,
         {
-            method: api.compose_admin(method=method)
+            method: api.compose_basic(method=method)
             for method in ("HEAD", "POST", "PUT", "DELETE", "PATCH", "TRACE", "get")
         },
     )
-    status = profile.unauthorized | {400, 404, 405, 501}
+    status = profile.bad_password | {400, 404, 405, 501}
     verdict.refused_all(answers, "no credentials, no content", status=status)
-    options = raw.send(api.compose_admin(method="OPTIONS"))
+    options = raw.send(api.compose_basic(method="OPTIONS"))
     verdict.refused(options, "OPTIONS at most lists methods", status=status | {200, 204})
     for name, answer in (answers | {"OPTIONS": options}).items():
         _shows_nothing(name, answer, profile)
 
 
 def _shows_nothing(name: str, answer: Answer, profile: Profile) -> None:
-    if profile.admin.answer in answer.text:
+    if profile.basic.answer in answer.text:
         verdict.broken("no protected content without credentials", answer, f"{name} shows it")
 
 
@@ -311,7 +311,7 @@ def test_a_refusal_shows_nothing_of_the_content(
     answers = verdict.probe(
         raw,
         {
-            "no credentials": api.compose_admin(),
+            "no credentials": api.compose_basic(),
             "wrong password": compose(api, credentials.user, "wrong"),
         },
     )
@@ -342,7 +342,7 @@ def test_guessing_passwords_gets_slow(
     for _ in range(95):
         status, took = timed()
         # Three in a row cannot be a pause of the garbage collector.
-        if status == profile.throttled_status or (
+        if status == profile.refusals.throttled or (
             took > slow and min(timed()[1] for _ in range(2)) > slow
         ):
             break
@@ -375,7 +375,7 @@ def test_a_refusal_takes_as_long_for_an_unknown_user(
         },
         "the time of a refusal does not tell whether the user exists",
         status=profile.wrong_password,
-        throttled=profile.throttled_status,
+        throttled=profile.refusals.throttled,
         right=sound(api),
     )
 
@@ -415,6 +415,6 @@ def test_a_changed_password_holds_at_once(
     old = api.credentials
     verdict.accepted(raw.send(sound(api)), "the old password, before the change")
     password_control.change("a-new-password-17")
-    answer = raw.send(api.compose_admin(f"Basic {old.basic}"))
+    answer = raw.send(api.compose_basic(f"Basic {old.basic}"))
     verdict.refused(answer, "the old password, after the change", status=profile.wrong_password)
     verdict.accepted(raw.send(sound(api)), "the new password, at once")

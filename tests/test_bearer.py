@@ -29,22 +29,24 @@ def token(api: Api) -> SecretStr:
     return api.token()
 
 
-def bearer_challenge(answer: Answer) -> dict[str, str]:
-    """The parameters of the answer's Bearer challenge."""
-    found = challenge(answer.all("WWW-Authenticate"), "Bearer")
+def bearer_challenge(answer: Answer, profile: Profile) -> dict[str, str]:
+    """The parameters of the answer's challenge by the scheme of the profile."""
+    found = challenge(answer.all("WWW-Authenticate"), profile.scheme)
     if found is None:
         values = answer.all("WWW-Authenticate")
-        verdict.broken("a 401 carries a Bearer challenge", answer, f"WWW-Authenticate is {values}")
+        verdict.broken(
+            f"a 401 carries a {profile.scheme} challenge", answer, f"WWW-Authenticate is {values}"
+        )
     return found.parameters
 
 
 def missing_field(answers: dict[str, Answer], profile: Profile) -> None:
     """Each answer is the documented one for a body without the required field."""
-    ack = profile.ack
-    verdict.refused_all(answers, ack.missing_text, status={ack.missing_status})
+    body = profile.resource.body
+    verdict.refused_all(answers, body.missing_text, status={body.missing_status})
     for name, answer in answers.items():
-        if ack.missing_text not in answer.text:
-            verdict.broken(f"the body says {ack.missing_text!r}", answer, f"{name}: another text")
+        if body.missing_text not in answer.text:
+            verdict.broken(f"the body says {body.missing_text!r}", answer, f"{name}: another text")
 
 
 @check("BRR-01", must, "OpenMV docs 10.9.3")
@@ -56,28 +58,33 @@ def test_a_token_opens_the_route(
 
     Usual cause: the verifier's identity does not reach the handler, which takes the body's.
     """
-    answer = raw.send(api.compose_ack(token=token))
-    verdict.accepted(answer, "a fresh token", json=profile.ack.answer)
-    names = {*profile.token.claims, *profile.ack.answer, profile.login.user_field}
-    others = dict.fromkeys(sorted(names - profile.ack.body.keys()), "mallory")
-    answer = raw.send(api.compose_ack(token=token, body={**profile.ack.body, **others}))
+    answer = raw.send(api.compose_resource(token=token))
+    promised = profile.resource.answer
+    verdict.accepted(answer, "a fresh token", json=promised)
+    if profile.resource.given_body is None:
+        return
+    sound = profile.resource.body.sound
+    answered = promised.keys() if isinstance(promised, dict) else ()
+    names = {*profile.token.claims, *answered, profile.login.user_field}
+    others = dict.fromkeys(sorted(names - sound.keys()), "mallory")
+    answer = raw.send(api.compose_resource(token=token, body={**sound, **others}))
     if answer.status != 400:  # a body with unknown members may be refused
-        verdict.accepted(answer, "the token says who asks", json=profile.ack.answer)
+        verdict.accepted(answer, "the token says who asks", json=promised)
 
 
 @check("BRR-02", must, "OpenMV docs 10.9; RFC 6750 §3")
 def test_no_token_no_entry(api: Api, raw: RawClient, profile: Profile) -> None:
     """Usual cause: the decorators in the wrong order, so that the route is registered unguarded."""
-    answer = raw.send(api.compose_ack())
-    verdict.refused(answer, "a request without a token", status=profile.unauthorized)
+    answer = raw.send(api.compose_resource())
+    verdict.refused(answer, "a request without a token", status=profile.no_credentials)
 
 
 @check("BRR-03", must, "RFC 9110 §11.6.1, §15.5.2 MUST; RFC 6750 §3 MUST")
 def test_a_401_carries_a_bearer_challenge(api: Api, raw: RawClient, profile: Profile) -> None:
     """Usual cause: microdot's TokenAuth only calls ``abort(401)``."""
-    answer = raw.send(api.compose_ack())
-    verdict.refused(answer, "a request without a token", status=profile.unauthorized)
-    bearer_challenge(answer)
+    answer = raw.send(api.compose_resource())
+    verdict.refused(answer, "a request without a token", status=profile.no_credentials)
+    bearer_challenge(answer, profile)
 
 
 @check("BRR-04", should, "RFC 6750 §3.1")
@@ -88,9 +95,9 @@ def test_the_challenge_to_a_bad_token_says_so(
 
     Usual cause: one challenge for all refusals.
     """
-    answer = raw.send(api.compose_ack(token=tokens.forge(token)))
-    verdict.refused(answer, "a forged token", status=profile.unauthorized)
-    error = bearer_challenge(answer).get("error")
+    answer = raw.send(api.compose_resource(token=tokens.forge(token)))
+    verdict.refused(answer, "a forged token", status=profile.bad_token)
+    error = bearer_challenge(answer, profile).get("error")
     if error != "invalid_token":
         verdict.broken('error="invalid_token"', answer, f"error is {error!r}")
 
@@ -100,26 +107,33 @@ def test_the_challenge_without_credentials_has_no_error(
     api: Api, raw: RawClient, profile: Profile
 ) -> None:
     """Usual cause: one challenge for all refusals."""
-    answer = raw.send(api.compose_ack())
-    verdict.refused(answer, "a request without a token", status=profile.unauthorized)
-    if "error" in bearer_challenge(answer):
+    answer = raw.send(api.compose_resource())
+    verdict.refused(answer, "a request without a token", status=profile.no_credentials)
+    if "error" in bearer_challenge(answer, profile):
         verdict.broken("no error code where nothing was tried", answer, "there is one")
 
 
 @check("BRR-06", must, "RFC 6750 §2.1")
 def test_a_header_without_a_token_is_refused(api: Api, raw: RawClient, profile: Profile) -> None:
     """Usual cause: ``split(' ', 1)`` of what has no blank; an empty token that is decoded."""
-    values = {"empty": "", "scheme only": "Bearer", "scheme and a blank": "Bearer "}
-    answers = verdict.probe(raw, {name: api.compose_ack(value) for name, value in values.items()})
-    verdict.refused_all(answers, "no token", status=profile.unauthorized | {400})
+    scheme = profile.scheme
+    values = {"empty": "", "scheme only": scheme, "scheme and a blank": f"{scheme} "}
+    answers = verdict.probe(
+        raw, {name: api.compose_resource(value) for name, value in values.items()}
+    )
+    verdict.refused_all(answers, "no token", status=profile.no_token | {400})
 
 
 @check("BRR-07", must, "RFC 9110 §11.1")
 def test_the_scheme_is_recognised_in_any_case(api: Api, raw: RawClient, token: SecretStr) -> None:
     """Usual cause: ``startswith('Bearer ')``."""
+    own = api.profile.scheme
     answers = verdict.probe(
         raw,
-        {scheme: api.compose_ack(f"{scheme} {token}") for scheme in ("bearer", "BEARER", "bEaReR")},
+        {
+            scheme: api.compose_resource(f"{scheme} {token}")
+            for scheme in (own.lower(), own.upper(), own.swapcase())
+        },
     )
     verdict.accepted_all(answers, "a scheme is case-insensitive")
 
@@ -129,7 +143,8 @@ def test_several_blanks_after_the_scheme_are_accepted(
     api: Api, raw: RawClient, token: SecretStr
 ) -> None:
     """Usual cause: the token is everything after the first blank."""
-    verdict.accepted(raw.send(api.compose_ack(f"Bearer  {token}")), "one blank or more")
+    scheme = api.profile.scheme
+    verdict.accepted(raw.send(api.compose_resource(f"{scheme}  {token}")), "one blank or more")
 
 
 @check("BRR-09", must, "RFC 9110 §11.4 (1*SP)")
@@ -137,14 +152,15 @@ def test_a_tab_after_the_scheme_is_refused(
     api: Api, raw: RawClient, profile: Profile, token: SecretStr
 ) -> None:
     """Usual cause: ``split()``, which splits at any white space."""
+    scheme = profile.scheme
     answers = verdict.probe(
         raw,
         {
-            "TAB": api.compose_ack(f"Bearer\t{token}"),
-            "blank, TAB": api.compose_ack(f"Bearer \t{token}"),
+            "TAB": api.compose_resource(f"{scheme}\t{token}"),
+            "blank, TAB": api.compose_resource(f"{scheme} \t{token}"),
         },
     )
-    verdict.refused_all(answers, "blanks only", status=profile.unauthorized | {400})
+    verdict.refused_all(answers, "blanks only", status=profile.no_token | {400})
 
 
 @check("BRR-10", must, "RFC 6750 §2.1")
@@ -152,8 +168,8 @@ def test_a_token_without_a_scheme_is_refused(
     api: Api, raw: RawClient, profile: Profile, token: SecretStr
 ) -> None:
     """Usual cause: the scheme is cut off where it is there, and not demanded."""
-    answer = raw.send(api.compose_ack(str(token)))
-    verdict.refused(answer, "no scheme", status=profile.unauthorized)
+    answer = raw.send(api.compose_resource(str(token)))
+    verdict.refused(answer, "no scheme", status=profile.no_token)
 
 
 @check("BRR-11", must, "RFC 9110 §11.4")
@@ -161,14 +177,16 @@ def test_a_token_under_another_scheme_is_refused(
     api: Api, raw: RawClient, profile: Profile, token: SecretStr
 ) -> None:
     """Usual cause: whatever stands behind the first blank is taken for a token."""
+    own = profile.scheme
     answers = verdict.probe(
         raw,
         {
-            scheme: api.compose_ack(f"{scheme} {token}")
-            for scheme in ("Basic", "Token", "JWT", "Digest", "Bearers", "Bear")
+            scheme: api.compose_resource(f"{scheme} {token}")
+            for scheme in ("Basic", "Token", "JWT", "Digest", f"{own}s", own[:-1])
+            if scheme != own
         },
     )
-    verdict.refused_all(answers, "the scheme is Bearer", status=profile.unauthorized)
+    verdict.refused_all(answers, f"the scheme is {own}", status=profile.no_token)
 
 
 @check("BRR-12", must, "RFC 6750 §2.1 b64token")
@@ -176,20 +194,23 @@ def test_a_malformed_bearer_value_is_refused(
     api: Api, raw: RawClient, profile: Profile, token: SecretStr
 ) -> None:
     """Usual cause: ``strip('"')``, or a search for the token anywhere in the value."""
+    scheme = profile.scheme
     values = hidden(
         {
-            "a colon": f"Bearer: {token}",
-            "an equals sign": f"Bearer={token}",
-            "quotes": f'Bearer "{token}"',
-            "the scheme twice": f"Bearer Bearer {token}",
-            "a second credential": f"Bearer {token}, Basic b3duZXI6eA==",
-            "two tokens": f"Bearer {token} {token}",
-            "a parameter": f"Bearer {token};x=1",
-            "named": f"Bearer token={token}",
+            "a colon": f"{scheme}: {token}",
+            "an equals sign": f"{scheme}={token}",
+            "quotes": f'{scheme} "{token}"',
+            "the scheme twice": f"{scheme} {scheme} {token}",
+            "a second credential": f"{scheme} {token}, Basic b3duZXI6eA==",
+            "two tokens": f"{scheme} {token} {token}",
+            "a parameter": f"{scheme} {token};x=1",
+            "named": f"{scheme} token={token}",
         }
     )
-    answers = verdict.probe(raw, {name: api.compose_ack(value) for name, value in values.items()})
-    verdict.refused_all(answers, "one scheme and one token", status=profile.unauthorized | {400})
+    answers = verdict.probe(
+        raw, {name: api.compose_resource(value) for name, value in values.items()}
+    )
+    verdict.refused_all(answers, "one scheme and one token", status=profile.no_token | {400})
 
 
 @check("BRR-13", must, "RFC 9110 §5.1")
@@ -200,18 +221,19 @@ def test_the_field_name_is_recognised_in_any_case(
 
     Usual cause: a dict of header fields by their names as sent.
     """
+    value = api.authorization(token)
     lines = hidden(
         {
-            "lower case": f"authorization: Bearer {token}",
-            "upper case": f"AUTHORIZATION: Bearer {token}",
-            "mixed case": f"aUtHoRiZaTiOn: Bearer {token}",
-            "no blank": f"Authorization:Bearer {token}",
-            "blanks around": f"Authorization:   Bearer {token}  ",
-            "a TAB": f"Authorization:\tBearer {token}",
+            "lower case": f"authorization: {value}",
+            "upper case": f"AUTHORIZATION: {value}",
+            "mixed case": f"aUtHoRiZaTiOn: {value}",
+            "no blank": f"Authorization:{value}",
+            "blanks around": f"Authorization:   {value}  ",
+            "a TAB": f"Authorization:\t{value}",
         }
     )
     answers = verdict.probe(
-        raw, {name: api.compose_ack(headers=[line.encode()]) for name, line in lines.items()}
+        raw, {name: api.compose_resource(headers=[line.encode()]) for name, line in lines.items()}
     )
     verdict.accepted_all(answers, "field names are case-insensitive, white space is optional")
 
@@ -224,8 +246,9 @@ def test_a_space_before_the_colon_is_a_bad_request(
 
     Usual cause: the name is stripped, or looked up with the blank.
     """
-    line = SecretStr(f"Authorization : Bearer {token}")
-    answer = raw.send(api.compose_ack(headers=[line.encode()]))
+    value = api.authorization(token)
+    line = SecretStr(f"Authorization : {value}")
+    answer = raw.send(api.compose_resource(headers=[line.encode()]))
     verdict.refused(answer, "no white space before the colon", status={400})
 
 
@@ -234,11 +257,16 @@ def test_a_folded_line_is_refused_or_read_as_one(
     api: Api, raw: RawClient, token: SecretStr
 ) -> None:
     """Usual cause: a line without a colon, and ``split(':', 1)`` ends in a 500."""
+    scheme = api.profile.scheme
     answers = verdict.probe(
         raw,
         {
-            "a blank": api.compose_ack(headers=[f"Authorization: Bearer\r\n {token}".encode()]),
-            "a TAB": api.compose_ack(headers=[f"Authorization: Bearer\r\n\t{token}".encode()]),
+            "a blank": api.compose_resource(
+                headers=[f"Authorization: {scheme}\r\n {token}".encode()]
+            ),
+            "a TAB": api.compose_resource(
+                headers=[f"Authorization: {scheme}\r\n\t{token}".encode()]
+            ),
         },
     )
     verdict.refused_all(answers, "refused, or one space", status={400, 200})
@@ -269,13 +297,13 @@ def test_two_tokens_good_and_bad_are_refused(
 
 
 def _two_fields(api: Api, raw: RawClient, profile: Profile, *credentials: str) -> None:
-    """A token stands for ``Bearer TOKEN``."""
+    """A token stands for its whole field value, e.g. ``Bearer TOKEN``."""
     lines = [
-        SecretStr(f"Authorization: {f'Bearer {one}' if isinstance(one, SecretStr) else one}")
+        SecretStr(f"Authorization: {api.authorization(one) if isinstance(one, SecretStr) else one}")
         for one in credentials
     ]
-    answer = raw.send(api.compose_ack(headers=[line.encode() for line in lines]))
-    verdict.refused(answer, "one Authorization field", status=profile.unauthorized | {400})
+    answer = raw.send(api.compose_resource(headers=[line.encode() for line in lines]))
+    verdict.refused(answer, "one Authorization field", status=profile.no_token | {400})
 
 
 @check("BRR-19", must, "RFC 6750 §2.3; ASVS 14.2.1")
@@ -286,22 +314,23 @@ def test_a_token_anywhere_else_is_refused(
 
     Usual cause: a framework that looks in several places.
     """
-    path, form = profile.ack.path, "application/x-www-form-urlencoded"
+    value = api.authorization(token)
+    path, form = profile.resource.path, "application/x-www-form-urlencoded"
     answers = verdict.probe(
         raw,
         {
-            "query": api.compose_ack(target=f"{path}?access_token={token}"),
-            "form": api.compose_ack(body=f"access_token={token}".encode(), content_type=form),
-            "cookie": api.compose_ack(headers=[("Cookie", f"access_token={token}; token={token}")]),
-            "X-Authorization": api.compose_ack(headers=[("X-Authorization", f"Bearer {token}")]),
-            "Proxy-Authorization": api.compose_ack(
-                headers=[("Proxy-Authorization", f"Bearer {token}")]
+            "query": api.compose_resource(target=f"{path}?access_token={token}"),
+            "form": api.compose_resource(body=f"access_token={token}".encode(), content_type=form),
+            "cookie": api.compose_resource(
+                headers=[("Cookie", f"access_token={token}; token={token}")]
             ),
-            "X-Access-Token": api.compose_ack(headers=[("X-Access-Token", token)]),
+            "X-Authorization": api.compose_resource(headers=[("X-Authorization", value)]),
+            "Proxy-Authorization": api.compose_resource(headers=[("Proxy-Authorization", value)]),
+            "X-Access-Token": api.compose_resource(headers=[("X-Access-Token", token)]),
         },
     )
     verdict.refused_all(
-        answers, "a token is taken from Authorization only", status=profile.unauthorized
+        answers, "a token is taken from Authorization only", status=profile.no_token
     )
 
 
@@ -314,13 +343,13 @@ def test_a_bad_token_is_refused_before_the_body_is_looked_at(
     answers = verdict.probe(
         raw,
         {
-            "malformed": api.compose_ack(token=bad, body=b"{"),
-            "empty": api.compose_ack(token=bad, body=b""),
-            "no UTF-8": api.compose_ack(token=bad, body=b"\xff\xfe"),
-            "without a token": api.compose_ack(body=b"{"),
+            "malformed": api.compose_resource(token=bad, body=b"{"),
+            "empty": api.compose_resource(token=bad, body=b""),
+            "no UTF-8": api.compose_resource(token=bad, body=b"\xff\xfe"),
+            "without a token": api.compose_resource(body=b"{"),
         },
     )
-    verdict.refused_all(answers, "without the handler seeing anything", status=profile.unauthorized)
+    verdict.refused_all(answers, "without the handler seeing anything", status=profile.no_token)
 
 
 @check("BRR-21", must, "OpenMV docs")
@@ -331,10 +360,10 @@ def test_a_body_without_the_field_gets_the_documented_answer(
     answers = verdict.probe(
         raw,
         {
-            "{}": api.compose_ack(token=token, body={}),
-            "[]": api.compose_ack(token=token, body=[]),
-            "another field": api.compose_ack(token=token, body={"x": 1}),
-            "text/plain": api.compose_ack(token=token, content_type="text/plain"),
+            "{}": api.compose_resource(token=token, body={}),
+            "[]": api.compose_resource(token=token, body=[]),
+            "another field": api.compose_resource(token=token, body={"x": 1}),
+            "text/plain": api.compose_resource(token=token, content_type="text/plain"),
         },
     )
     missing_field(answers, profile)
@@ -351,11 +380,11 @@ def test_a_body_that_is_no_json_is_a_bad_request(
     answers = verdict.probe(
         raw,
         {
-            "none": api.compose_ack(token=token, body=b"", content_type=None),
-            "empty": api.compose_ack(token=token, body=b""),
-            "malformed": api.compose_ack(token=token, body=b'{"count": '),
-            "a word": api.compose_ack(token=token, body=b"count"),
-            "no UTF-8": api.compose_ack(token=token, body=b'{"count": "\xff"}'),
+            "none": api.compose_resource(token=token, body=b"", content_type=None),
+            "empty": api.compose_resource(token=token, body=b""),
+            "malformed": api.compose_resource(token=token, body=b'{"count": '),
+            "a word": api.compose_resource(token=token, body=b"count"),
+            "no UTF-8": api.compose_resource(token=token, body=b'{"count": "\xff"}'),
         },
     )
     verdict.refused_all(answers, "a body of JSON is demanded", status={400})
@@ -367,7 +396,7 @@ def test_a_body_that_is_a_number_or_a_boolean_is_a_bad_request(
 ) -> None:
     """Usual cause: ``'count' in 5`` is a TypeError and ends in a 500."""
     answers = verdict.probe(
-        raw, {text: api.compose_ack(token=token, body=text.encode()) for text in ("5", "true")}
+        raw, {text: api.compose_resource(token=token, body=text.encode()) for text in ("5", "true")}
     )
     verdict.refused_all(answers, "a body is a JSON object", status={400})
 
@@ -377,16 +406,17 @@ def test_the_fields_name_in_a_text_or_a_list_is_not_the_field(
     api: Api, raw: RawClient, profile: Profile, token: SecretStr
 ) -> None:
     """Usual cause: ``'count' in body`` is true of a text and of a list that contain it."""
-    field = profile.ack.required_field
+    field = profile.resource.body.required_field
     answers = verdict.probe(
         raw,
         {
-            "a text": api.compose_ack(token=token, body=f"x{field}x"),
-            "a list": api.compose_ack(token=token, body=[field]),
-            "nested": api.compose_ack(token=token, body={"x": {field: 1}}),
+            "a text": api.compose_resource(token=token, body=f"x{field}x"),
+            "a list": api.compose_resource(token=token, body=[field]),
+            "nested": api.compose_resource(token=token, body={"x": {field: 1}}),
         },
     )
-    verdict.refused_all(answers, profile.ack.missing_text, status={profile.ack.missing_status})
+    body = profile.resource.body
+    verdict.refused_all(answers, body.missing_text, status={body.missing_status})
 
 
 @check("BRR-25", should, "ASVS 2.2.1")
@@ -397,16 +427,17 @@ def test_a_field_of_the_wrong_kind_is_a_bad_request(
 
     Usual cause: presence is checked, and not the value.
     """
-    ack = profile.ack
-    is_text = isinstance(ack.body.get(ack.required_field), str)
+    body = profile.resource.body
+    field = body.required_field
+    is_text = isinstance(body.sound.get(field), str)
     answers = verdict.probe(
         raw,
         {
-            repr(value): api.compose_ack(token=token, body={**ack.body, ack.required_field: value})
+            repr(value): api.compose_resource(token=token, body={**body.sound, field: value})
             for value in (None, [] if is_text else "x", -1)
         },
     )
-    verdict.refused_all(answers, f"a sound {ack.required_field!r} is demanded", status={400})
+    verdict.refused_all(answers, f"a sound {field!r} is demanded", status={400})
 
 
 @check("BRR-26", must, "WSTG-ATHN-04; ASVS 4.1.4")
@@ -415,21 +446,21 @@ def test_no_other_method_reaches_the_handler(api: Api, raw: RawClient, profile: 
 
     Usual cause: a guard that looks at one method only.
     """
-    path = profile.ack.path
+    path = profile.resource.path
     methods = ("GET", "PUT", "PATCH", "DELETE", "HEAD", "TRACE", "post")
     override = "X-HTTP-Method-Override"
     answers = verdict.probe(
         raw,
-        {method: api.compose_ack(method=method) for method in methods}
+        {method: api.compose_resource(method=method) for method in methods}
         | {
-            "GET as POST": api.compose_ack(method="GET", headers=[(override, "POST")]),
-            "POST as GET": api.compose_ack(headers=[(override, "GET")]),
-            "_method": api.compose_ack(target=f"{path}?_method=POST", method="GET"),
+            "GET as POST": api.compose_resource(method="GET", headers=[(override, "POST")]),
+            "POST as GET": api.compose_resource(headers=[(override, "GET")]),
+            "_method": api.compose_resource(target=f"{path}?_method=POST", method="GET"),
         },
     )
     # RFC 9110 section 15.6.2: 501 is the answer to a method that is not known at all.
     verdict.refused_all(answers, "the handler never runs", status=[*NEVER_ACCEPTED, 501])
-    options = raw.send(api.compose_ack(method="OPTIONS"))
+    options = raw.send(api.compose_resource(method="OPTIONS"))
     verdict.refused(options, "OPTIONS at most lists methods", status=[200, 204, *NEVER_ACCEPTED])
     if options.outcome is options.outcome.ACCEPTED and _is_the_answer(options, profile):
         verdict.broken("the handler never runs", options, "it ran for OPTIONS")
@@ -437,7 +468,7 @@ def test_no_other_method_reaches_the_handler(api: Api, raw: RawClient, profile: 
 
 def _is_the_answer(answer: Answer, profile: Profile) -> bool:
     try:
-        return bool(answer.json() == profile.ack.answer)
+        return bool(answer.json() == profile.resource.answer)
     except ValueError:
         return False
 
@@ -447,7 +478,7 @@ def test_no_other_spelling_of_the_path_gets_around_the_guard(
     api: Api, raw: RawClient, profile: Profile
 ) -> None:
     """Usual cause: the guard matches the path as it is, the router a normalised one."""
-    path = profile.ack.path
+    path = profile.resource.path
     folder, _, name = path.rpartition("/")
     targets = (
         f"{path}/",
@@ -463,9 +494,11 @@ def test_no_other_spelling_of_the_path_gets_around_the_guard(
         f"{path}%20",
         f"http://board{path}",
     )
-    answers = verdict.probe(raw, {target: api.compose_ack(target=target) for target in targets})
+    answers = verdict.probe(
+        raw, {target: api.compose_resource(target=target) for target in targets}
+    )
     verdict.refused_all(
-        answers, "no token, no entry", status=profile.unauthorized | {404, 400, 405}
+        answers, "no token, no entry", status=profile.no_credentials | {404, 400, 405}
     )
 
 
@@ -474,20 +507,20 @@ def test_a_token_is_accepted_after_a_hundred_refused_ones(
     api: Api, raw: RawClient, profile: Profile, token: SecretStr
 ) -> None:
     """Usual cause: a lock that counts refusals, or memory that is not given back."""
-    forged = api.compose_ack(token=tokens.forge(token))
+    forged = api.compose_resource(token=tokens.forge(token))
     answers = raw.send_all([forged] * 100)
     verdict.refused_all(
         {str(i): answer for i, answer in enumerate(answers, 1)},
         "a forged token",
-        status=profile.unauthorized,
+        status=profile.bad_token,
     )
-    verdict.accepted(raw.send(api.compose_ack(token=token)), "the sound token, after that")
+    verdict.accepted(raw.send(api.compose_resource(token=token)), "the sound token, after that")
 
 
 @check("BRR-29", should, "robustness")
 def test_fifty_parallel_calls_are_all_answered(api: Api, raw: RawClient, token: SecretStr) -> None:
     """Usual cause: a socket pool that runs dry."""
-    answers = raw.send_all([api.compose_ack(token=token)] * 50)
+    answers = raw.send_all([api.compose_resource(token=token)] * 50)
     verdict.accepted_all({str(i): a for i, a in enumerate(answers, 1)}, "each call is answered")
 
 
@@ -496,11 +529,12 @@ def test_basic_credentials_do_not_open_the_token_route(
     api: Api, raw: RawClient, profile: Profile, credentials: Credentials
 ) -> None:
     """Usual cause: one guard for both schemes."""
+    scheme = profile.scheme
     answers = verdict.probe(
         raw,
         {
-            "Basic": api.compose_ack(f"Basic {credentials.basic}"),
-            "under Bearer": api.compose_ack(f"Bearer {credentials.basic}"),
+            "Basic": api.compose_resource(f"Basic {credentials.basic}"),
+            f"under {scheme}": api.compose_resource(f"{scheme} {credentials.basic}"),
         },
     )
-    verdict.refused_all(answers, "a token is demanded", status=profile.unauthorized)
+    verdict.refused_all(answers, "a token is demanded", status=profile.no_token)

@@ -72,12 +72,12 @@ def expiry(token: str) -> int:
 
 
 def use(api: Api, raw: RawClient, token: str) -> Answer:
-    return raw.send(api.compose_ack(token=token))
+    return raw.send(api.compose_resource(token=token))
 
 
 def use_all(api: Api, raw: RawClient, minted: dict[str, SecretStr]) -> dict[str, Answer]:
     return verdict.probe(
-        raw, {name: api.compose_ack(token=token) for name, token in minted.items()}
+        raw, {name: api.compose_resource(token=token) for name, token in minted.items()}
     )
 
 
@@ -116,7 +116,7 @@ def test_a_token_is_refused_at_the_very_second(
     leeway = profile.token.leeway_s
     over = clock.at_second(end + leeway, lambda: use(api, raw, token))
     promise = f"refused on or after exp; {over}, exp + {leeway} s"
-    verdict.refused(over.result, promise, status=profile.unauthorized)
+    verdict.refused(over.result, promise, status=profile.bad_token)
 
 
 @check("EXP-03", must, "RFC 7519 §4.1.4 (leeway ≤ a few minutes)")
@@ -132,7 +132,7 @@ def test_a_token_is_refused_after_its_end(
     for later in (1, 60, 300):
         at = clock.at_second(end + later, lambda: use(api, raw, token))
         answers[f"exp + {profile.token.leeway_s + later} s, {at}"] = at.result
-    verdict.refused_all(answers, "after exp", status=profile.unauthorized)
+    verdict.refused_all(answers, "after exp", status=profile.bad_token)
 
 
 @check("EXP-04", must, "OpenMV docs")
@@ -151,7 +151,7 @@ def test_a_token_ends_by_the_passing_of_time(
     token = api.token()
     verdict.accepted(use(api, raw, token), "a fresh token")
     time.sleep(end.remaining())  # what is waited for is the passing of time itself
-    verdict.refused(use(api, raw, token), f"refused {wait} s later", status=profile.unauthorized)
+    verdict.refused(use(api, raw, token), f"refused {wait} s later", status=profile.bad_token)
 
 
 @check("EXP-05", must, "RFC 7519 §4.1.4")
@@ -173,7 +173,7 @@ def test_a_token_with_an_end_in_the_past_is_refused(
         "false": False,
     }
     answers = use_all(api, raw, {name: mint({"exp": exp}) for name, exp in values.items()})
-    verdict.refused_all(answers, "exp in the past", status=profile.unauthorized)
+    verdict.refused_all(answers, "exp in the past", status=profile.bad_token)
 
 
 @check("EXP-06", should, 'profile "tokens expire"; ASVS 9.2.1')
@@ -183,7 +183,7 @@ def test_a_token_without_an_end_is_refused(
     """Usual cause: ``if 'exp' in claims and …``: without one a token lives for ever."""
     expects_minted_token(api, raw, mint)
     answer = use(api, raw, mint(without=["exp"]))
-    verdict.refused(answer, "tokens expire", status=profile.unauthorized)
+    verdict.refused(answer, "tokens expire", status=profile.bad_token)
 
 
 @check("EXP-07", must, "RFC 7519 §4.1.4 MUST be a number")
@@ -204,7 +204,7 @@ def test_an_end_that_is_no_number_is_refused(
         "a date": "2099-01-01T00:00:00Z",
     }
     answers = use_all(api, raw, {name: mint({"exp": exp}) for name, exp in values.items()})
-    verdict.refused_all(answers, "exp must be a number", status=profile.unauthorized)
+    verdict.refused_all(answers, "exp must be a number", status=profile.bad_token)
 
 
 @check("EXP-08", must, "RFC 7519 §2")
@@ -220,7 +220,7 @@ def test_an_end_with_a_fraction_counts(
         "10 min ago": mint({"exp": now - 600.5}),
         "an exponent": with_exp(mint, api, "1.0e9"),
     }
-    verdict.refused_all(use_all(api, raw, past), "exp in the past", status=profile.unauthorized)
+    verdict.refused_all(use_all(api, raw, past), "exp in the past", status=profile.bad_token)
     verdict.accepted(use(api, raw, mint({"exp": now + 600.5})), "exp in ten minutes, and a half")
 
 
@@ -232,7 +232,7 @@ def test_an_end_beyond_any_calendar_is_refused(
     expects_minted_token(api, raw, mint)
     literals = (f"1{'0' * 30}", "1e400", "1e30", str(2**63), "9" * 300)
     answers = use_all(api, raw, {text[:40]: with_exp(mint, api, text) for text in literals})
-    verdict.refused_all(answers, "no token outlives its lifetime", status=profile.unauthorized)
+    verdict.refused_all(answers, "no token outlives its lifetime", status=profile.bad_token)
 
 
 @check("EXP-10", must, "RFC 8259")
@@ -246,7 +246,7 @@ def test_an_end_that_is_not_a_json_number_is_refused(
     expects_minted_token(api, raw, mint)
     literals = ("NaN", "Infinity", "-Infinity", "nan", "inf", "+9999999999", "0x7fffffff")
     answers = use_all(api, raw, {text: with_exp(mint, api, text) for text in literals})
-    verdict.refused_all(answers, "exp is JSON", status=profile.unauthorized)
+    verdict.refused_all(answers, "exp is JSON", status=profile.bad_token)
 
 
 @check("EXP-11", must, "RFC 7519 §4.1.5; ASVS 9.2.1")
@@ -261,7 +261,7 @@ def test_a_token_is_refused_before_its_time(
     verdict.accepted(use(api, raw, mint({"nbf": now - 60})), "nbf in the past")
     minted = {f"nbf in {s} s": mint({"nbf": now + s}) for s in (600, 3000)}
     answers = use_all(api, raw, minted)
-    verdict.refused_all(answers, "before nbf", status=profile.unauthorized)
+    verdict.refused_all(answers, "before nbf", status=profile.bad_token)
 
 
 @check("EXP-12", should, "profile rule (RFC 7519 §4.1.6 sets none)")
@@ -272,7 +272,7 @@ def test_a_token_issued_in_the_future_is_refused(
     now = round(time.time())
     verdict.accepted(use(api, raw, mint({"iat": now - 60})), "iat in the past")
     answer = use(api, raw, mint({"iat": now + 600}))
-    verdict.refused(answer, "iat in the future", status=profile.unauthorized)
+    verdict.refused(answer, "iat in the future", status=profile.bad_token)
 
 
 @check("EXP-13", should, "ASVS 9.2.1")
@@ -281,10 +281,10 @@ def test_an_expired_token_stays_dead_when_the_clock_is_set_back(
 ) -> None:
     """Usual cause: ``exp`` is compared with whatever the clock says just now."""
     clock.set(expiry(token) + 10)
-    verdict.refused(use(api, raw, token), "after exp", status=profile.unauthorized)
+    verdict.refused(use(api, raw, token), "after exp", status=profile.bad_token)
     clock.skew(0)
     answer = use(api, raw, token)
-    verdict.refused(answer, "an expired token stays dead", status=profile.unauthorized)
+    verdict.refused(answer, "an expired token stays dead", status=profile.bad_token)
 
 
 @contextmanager
@@ -335,14 +335,14 @@ def test_an_expired_token_stays_dead_over_a_reboot_that_loses_the_time(
     """
     with no_ntp(clock):
         clock.set(expiry(token) + 10)
-        verdict.refused(use(api, raw, token), "after exp", status=profile.unauthorized)
+        verdict.refused(use(api, raw, token), "after exp", status=profile.bad_token)
         clock.set(UNSET)
         reboot()
         answers = {"after a reset": use(api, raw, token)}
         if lose_power(target):
             answers["after a loss of power"] = use(api, raw, token)
             remark("clock after a loss of power", utc(clock.now().unix))
-    verdict.refused_all(answers, "an expired token stays dead", status=profile.unauthorized)
+    verdict.refused_all(answers, "an expired token stays dead", status=profile.bad_token)
 
 
 @check("EXP-15", should, NTP_PROMISE)
@@ -381,7 +381,7 @@ def test_a_token_of_an_unset_clock_is_refused_once_it_is_set(
         expects_minted_token(api, raw, mint)
         early = mint({"exp": UNSET + profile.token.lifetime_s})
     refused = use(api, raw, early)
-    verdict.refused(refused, "at once, when the clock is right", status=profile.unauthorized)
+    verdict.refused(refused, "at once, when the clock is right", status=profile.bad_token)
 
 
 @check("EXP-17", must, "RFC 7519 §2")
@@ -395,7 +395,7 @@ def test_the_host_and_the_board_mean_the_same_second(
     now = round(clock.now().unix)
     verdict.accepted(use(api, raw, mint({"exp": now + 600})), "exp in ten minutes, Unix time")
     answer = use(api, raw, mint({"exp": now - 10}))
-    verdict.refused(answer, "exp ten seconds ago, Unix time", status=profile.unauthorized)
+    verdict.refused(answer, "exp ten seconds ago, Unix time", status=profile.bad_token)
 
 
 @check("EXP-18", should, "ntptime is unauthenticated SNTP")
@@ -419,14 +419,14 @@ def test_a_false_ntp_answer_revives_no_token(
     try:
         clock.ntp.offset = true_offset + DAY
         clock.force_ntp()
-        verdict.refused(use(api, raw, token), "a day later", status=profile.unauthorized)
+        verdict.refused(use(api, raw, token), "a day later", status=profile.bad_token)
         verdict.accepted(use(api, raw, api.token()), "a fresh token, a day ahead")
         reboot()
         # NTP sets whole seconds: half a minute, so that it is surely after the token was issued.
         for ahead in (30, -DAY):
             clock.ntp.offset = true_offset + ahead
             clock.force_ntp()
-            verdict.refused(use(api, raw, token), "it stays dead", status=profile.unauthorized)
+            verdict.refused(use(api, raw, token), "it stays dead", status=profile.bad_token)
         verdict.accepted(use(api, raw, api.token()), "a fresh token, a day behind")
     finally:
         clock.ntp.offset = true_offset
@@ -495,5 +495,5 @@ def test_an_expired_token_is_refused_like_a_forged_one(
     sound = mint()
     expired = mint({"exp": round(time.time()) - 600})
     answers = use_all(api, raw, {"expired": expired, "forged": tokens.forge(sound)})
-    verdict.refused_all(answers, "both are refused", status=profile.unauthorized)
+    verdict.refused_all(answers, "both are refused", status=profile.bad_token)
     verdict.indistinguishable(answers, "the same answer, whatever is wrong with the token")

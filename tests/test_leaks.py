@@ -76,14 +76,14 @@ def documented(api: Api, token: str) -> dict[str, Any]:
     """Every documented request, and the usual refusals."""
     return {
         "login": api.compose_login(),
-        "ack": api.compose_ack(token=token),
-        "admin": api.compose_admin(f"Basic {api.credentials.basic}"),
+        "ack": api.compose_resource(token=token),
+        "admin": api.compose_basic(f"Basic {api.credentials.basic}"),
         "a login of no JSON": api.compose_login(body=b"{"),
-        "ack without a token": api.compose_ack(),
-        "admin without credentials": api.compose_admin(),
+        "ack without a token": api.compose_resource(),
+        "admin without credentials": api.compose_basic(),
         "no such path": api.compose("GET", "/hil-no-such-path"),
         "not allowed": api.compose("DELETE", api.profile.login.path),
-        "options": api.compose("OPTIONS", api.profile.ack.path),
+        "options": api.compose("OPTIONS", api.profile.resource.path),
         "a bad request": api.compose("GET", "/", [b"nonsense"]),
     }
 
@@ -141,6 +141,7 @@ def test_files_are_not_served(api: Api, raw: RawClient, profile: Profile, token:
 
     Usual cause: a route ``/<path:path>`` for the web page's files, over the whole flash.
     """
+    scheme = profile.scheme
     files = dict.fromkeys(
         [
             *(path for path in (profile.files.secret, profile.files.settings) if path),
@@ -161,7 +162,7 @@ def test_files_are_not_served(api: Api, raw: RawClient, profile: Profile, token:
         ]
         paths += [f"/{file}%00", f"/{file}?", f"/{file}/"]
     credentials = hidden(
-        {"": "", "token": f"Bearer {token}", "Basic": f"Basic {api.credentials.basic}"}
+        {"": "", "token": f"{scheme} {token}", "Basic": f"Basic {api.credentials.basic}"}
     )
     sent = {
         f"{path} {name}".rstrip(): api.compose(
@@ -188,9 +189,9 @@ def test_the_console_tells_no_secret(
     raw.send_all(
         [
             api.compose_login(password=typo),
-            api.compose_ack(token=token),
-            api.compose_ack(token=tokens.forge(token)),
-            api.compose_admin(f"Basic {api.credentials.basic}"),
+            api.compose_resource(token=token),
+            api.compose_resource(token=tokens.forge(token)),
+            api.compose_basic(f"Basic {api.credentials.basic}"),
             *bad_requests(api, token).values(),
         ]
     )
@@ -301,9 +302,9 @@ def test_a_refusal_tells_nothing_of_the_token(
     }
     if not isinstance(target.controls.mint, Absent):
         bad["expired, of the right key"] = target.controls.mint(only=claims)
-    usual = _told(raw.send(api.compose_ack()))
+    usual = _told(raw.send(api.compose_resource()))
     answers = verdict.probe(
-        raw, {name: api.compose_ack(token=value) for name, value in bad.items()}
+        raw, {name: api.compose_resource(token=value) for name, value in bad.items()}
     )
     for name, answer in answers.items():
         if answer.outcome is answer.outcome.ACCEPTED:
@@ -335,7 +336,7 @@ def test_no_foreign_page_may_read_the_answers(
     """
     sent = {}
     for origin in (FOREIGN, "null"):
-        for route in (profile.login, profile.ack, profile.admin):
+        for route in profile.routes:
             headers = [
                 ("Origin", origin),
                 ("Access-Control-Request-Method", route.method),
@@ -344,10 +345,10 @@ def test_no_foreign_page_may_read_the_answers(
             sent[f"preflight, {route.path}"] = api.compose("OPTIONS", route.path, headers)
         foreign = [("Origin", origin)]
         sent[f"login from {origin}"] = api.compose_login(headers=foreign)
-        sent[f"ack from {origin}"] = api.compose_ack(token=token, headers=foreign)
-        sent[f"ack without a token from {origin}"] = api.compose_ack(headers=foreign)
+        sent[f"ack from {origin}"] = api.compose_resource(token=token, headers=foreign)
+        sent[f"ack without a token from {origin}"] = api.compose_resource(headers=foreign)
         basic = SecretStr(f"Basic {api.credentials.basic}")
-        sent[f"admin from {origin}"] = api.compose_admin(basic, headers=foreign)
+        sent[f"admin from {origin}"] = api.compose_basic(basic, headers=foreign)
     for name, answer in verdict.probe(raw, sent).items():
         allowed = {value.strip().lower() for value in answer.all("Access-Control-Allow-Origin")}
         if allowed & {"*", FOREIGN, "null"}:

@@ -213,7 +213,7 @@ def test_a_refusal_takes_as_long_for_an_unknown_user(
         },
         "the time of a refusal does not tell whether the user exists",
         status=profile.wrong_password,
-        throttled=profile.throttled_status,
+        throttled=profile.refusals.throttled,
         right=api.compose_login(),
     )
 
@@ -302,6 +302,7 @@ def test_credentials_in_plain_text_are_refused(api: Api, raw: RawClient) -> None
 
 
 @check("LOG-14", must, "RFC 9110 §15.5.16")
+@pytest.mark.usefixtures("json_login")
 def test_credentials_without_a_content_type_are_refused(api: Api, raw: RawClient) -> None:
     """Usual cause: ``request.json`` is None, and ``None.get`` ends in a 500."""
     answer = raw.send(api.compose_login(content_type=None))
@@ -349,6 +350,7 @@ def test_malformed_json_is_a_bad_request(
 
 
 @check("LOG-17", must, "RFC 9110 §15.5.1")
+@pytest.mark.usefixtures("json_login")
 def test_an_empty_body_is_a_bad_request(api: Api, raw: RawClient) -> None:
     """Usual cause: ``json.loads(b"")`` raises and ends in a 500."""
     verdict.refused(raw.send(api.compose_login(body=b"")), "an empty body", status={400})
@@ -651,7 +653,7 @@ def test_a_405_tells_what_is_allowed(api: Api, raw: RawClient, profile: Profile)
 def test_a_refused_login_carries_a_challenge(api: Api, raw: RawClient, profile: Profile) -> None:
     """Usual cause: ``abort(401)``, which adds no header field."""
     answer = raw.send(api.compose_login(password="wrong"))
-    verdict.refused(answer, "a wrong password", status=profile.unauthorized)
+    verdict.refused(answer, "a wrong password", status=profile.bad_password)
     if not answer.all("WWW-Authenticate"):
         verdict.broken("a 401 carries WWW-Authenticate", answer, "it has none")
 
@@ -757,7 +759,7 @@ def test_guessing_passwords_gets_slow(api: Api, raw: RawClient, profile: Profile
     for _ in range(95):
         status, took = _timed(api, raw, profile)
         # Three in a row cannot be a pause of the garbage collector.
-        if status == profile.throttled_status or (
+        if status == profile.refusals.throttled or (
             took > 2 * usual + 0.02
             and min(_timed(api, raw, profile)[1] for _ in range(2)) > 2 * usual + 0.02
         ):

@@ -15,9 +15,8 @@ import pytest
 
 from hil.auth import tokens, verdict
 from hil.check import check, must, should
-from hil.errors import BoardError, Finding, HilError
+from hil.errors import BoardError, Finding, HilError, Unavailable
 from hil.secrets import SecretBytes, SecretStr
-from hil.target import Unavailable
 
 if TYPE_CHECKING:
     from hil.auth.client import Api
@@ -53,7 +52,7 @@ pytestmark = pytest.mark.usefixtures("bearer_control")
 
 
 def use(api: Api, raw: RawClient, token: str) -> Answer:
-    return raw.send(api.compose_ack(token=token))
+    return raw.send(api.compose_resource(token=token))
 
 
 def key_in(secret: SecretControl) -> SecretBytes:
@@ -110,7 +109,7 @@ def rotation(
         after = key_in(secret)
         new = api.token()
         fresh = use(api, raw, new)
-        basic = raw.send(api.compose_admin(f"Basic {api.credentials.basic}"))
+        basic = raw.send(api.compose_basic(f"Basic {api.credentials.basic}"))
         reboot()
         second_boot = use(api, raw, new)
         secret.write(before)
@@ -145,7 +144,7 @@ def test_a_rotation_ends_every_token(rotation: Rotation, profile: Profile) -> No
 
     Usual cause: a copy of the key elsewhere, or a constant as a fallback.
     """
-    verdict.refused_all(rotation.old, "an old token", status=profile.unauthorized)
+    verdict.refused_all(rotation.old, "an old token", status=profile.bad_token)
     verdict.accepted(rotation.fresh, "a new token")
 
 
@@ -169,7 +168,7 @@ def test_a_token_issued_before_the_reboot_dies_with_it(
     verdict.refused(
         rotation.between,
         "a token from between deletion and reboot",
-        status=profile.unauthorized | {503},
+        status=profile.bad_token | {503},
     )
 
 
@@ -311,7 +310,7 @@ def test_every_kind_of_reset_rotates_alike(
         answers[kind] = use(api, raw, token)
         if key_in(secret) == before:
             raise Finding(f"after a {kind} reset the key is the old one; promised: a new one")
-    verdict.refused_all(answers, "an old token", status=profile.unauthorized)
+    verdict.refused_all(answers, "an old token", status=profile.bad_token)
     if list(answers) == ["hard"]:
         pytest.skip(f"a hard reset rotates; {'; '.join(missing)}")
 
@@ -377,7 +376,7 @@ def test_an_empty_key_signs_nothing(short_keys: list[ShortKey], profile: Profile
     """
     empty = short_keys[0]
     verdict.refused(
-        empty.forged, "a token signed with the empty key", status=profile.unauthorized | {503}
+        empty.forged, "a token signed with the empty key", status=profile.bad_token | {503}
     )
     verdict.refused(empty.served, "a sound key, or no service", status={200, 503})
 
@@ -392,7 +391,7 @@ def test_a_short_key_is_replaced_or_refused(short_keys: list[ShortKey], profile:
         verdict.refused(
             key.forged,
             f"a token signed with a key of {key.length} bytes",
-            status=profile.unauthorized | {503},
+            status=profile.bad_token | {503},
         )
         if key.served.status == 200 and key.now != profile.secret_bytes:
             verdict.broken(
@@ -431,14 +430,14 @@ def judge_key(
     answers = verdict.probe(
         raw,
         {
-            f"{when}: a token of before": api.compose_ack(token=old),
-            **{name: api.compose_ack(token=token) for name, token in forged.items()},
+            f"{when}: a token of before": api.compose_resource(token=old),
+            **{name: api.compose_resource(token=token) for name, token in forged.items()},
         },
     )
     verdict.refused_all(
         answers,
         "no token of a key that is gone, empty or cut short",
-        status=profile.unauthorized | {503},
+        status=profile.bad_token | {503},
     )
     if served.status != 200:
         return
@@ -481,7 +480,7 @@ def test_a_power_cut_leaves_a_sound_key_or_none(
     try:
         for moment, missing in moments.items():
             boots = secret.path in missing
-            work = api.compose_admin() if boots else api.compose_login()
+            work = api.compose_basic() if boots else api.compose_login()
             points = []
             for cut in power.cuts():
                 old = api.token()
@@ -500,7 +499,7 @@ def test_a_power_cut_leaves_a_sound_key_or_none(
                 _come_up(reboot, when)
                 if boots:
                     judge_key(when, old, api, raw, profile, secret)
-                basic = raw.send(api.compose_admin(f"Basic {api.credentials.basic}"))
+                basic = raw.send(api.compose_basic(f"Basic {api.credentials.basic}"))
                 verdict.accepted(basic, f"{when}: the password holds")
             told = f" ({points[0]} to {points[-1]})" if points else ""
             remark("power cuts", f"{moment}: {len(points)}{told}")
@@ -600,7 +599,7 @@ def test_a_key_left_behind_on_flash_revives_nothing(
         "of the key on flash": use(api, raw, flash),
         "of the card's first key": use(api, raw, first),
     }
-    verdict.refused_all(answers, "a token from before the rotation", status=profile.unauthorized)
+    verdict.refused_all(answers, "a token from before the rotation", status=profile.bad_token)
     verdict.accepted(use(api, raw, api.token()), "a fresh token, without the card")
 
 
@@ -613,7 +612,7 @@ def test_a_changed_password_ends_its_tokens(
     verdict.accepted(use(api, raw, token), "a token, before the change")
     password_control.change("a-new-password-17")
     answer = use(api, raw, token)
-    verdict.refused(answer, "a token of the old password", status=profile.unauthorized)
+    verdict.refused(answer, "a token of the old password", status=profile.bad_token)
     verdict.accepted(use(api, raw, api.token()), "a token of the new password")
 
 
@@ -629,7 +628,7 @@ def test_one_byte_more_is_another_key(
     secret.write(SecretBytes(secret.read() + b"\n"))
     reboot()
     answer = use(api, raw, token)
-    verdict.refused(answer, "a token of the key without it", status=profile.unauthorized)
+    verdict.refused(answer, "a token of the key without it", status=profile.bad_token)
 
 
 @check("ROT-19", must, "auth-adventures jwt_sketch.py")

@@ -93,7 +93,8 @@ def minted(api: Api, raw: RawClient, mint: MintControl, issued: tokens.Decoded) 
         return mint(**{"only": body, "alg": algorithm(issued), **options})
 
     verdict.accepted(
-        raw.send(api.compose_ack(token=minted())), "a sound token signed with the board's own key"
+        raw.send(api.compose_resource(token=minted())),
+        "a sound token signed with the board's own key",
     )
     return minted
 
@@ -105,7 +106,7 @@ def algorithm(issued: tokens.Decoded) -> str:
 def use_all(api: Api, raw: RawClient, variants: Mapping[str, str]) -> dict[str, Answer]:
     """Present each as a bearer token, several at once."""
     return verdict.probe(
-        raw, {name: api.compose_ack(token=token) for name, token in variants.items()}
+        raw, {name: api.compose_resource(token=token) for name, token in variants.items()}
     )
 
 
@@ -149,7 +150,7 @@ def test_changed_claims_under_the_old_signature_are_refused(
         payload = tokens.encode_segment(tokens.json_bytes(claims))
         variants[name] = SecretStr(f"{header}.{payload}.{signature}")
     answers = use_all(api, raw, variants)
-    verdict.refused_all(answers, "a signature covers the claims", status=profile.unauthorized)
+    verdict.refused_all(answers, "a signature covers the claims", status=profile.bad_token)
 
 
 @check("JWT-02", must, 'jwt_tool "broken signature"; wycheproof tc2')
@@ -163,7 +164,7 @@ def test_a_broken_signature_is_refused(
     variants = {"one bit": tokens.forge(token)}
     variants |= {f"{n} shorter": SecretStr(token[:-n]) for n in (1, 2, 3, 4)}
     answers = use_all(api, raw, variants)
-    verdict.refused_all(answers, "the signature is wrong", status=profile.unauthorized)
+    verdict.refused_all(answers, "the signature is wrong", status=profile.bad_token)
 
 
 @check("JWT-03", must, "wycheproof tc3,4")
@@ -177,7 +178,7 @@ def test_a_token_without_its_signature_is_refused(
         "two segments": SecretStr(f"{header}.{payload}"),
     }
     answers = use_all(api, raw, variants)
-    verdict.refused_all(answers, "a token is signed", status=profile.unauthorized)
+    verdict.refused_all(answers, "a token is signed", status=profile.bad_token)
 
 
 @check("JWT-04", must, "CVE-2020-28042")
@@ -201,7 +202,7 @@ def test_a_signature_of_nothing_or_another_length_is_refused(
         for name, data in signatures.items()
     }
     answers = use_all(api, raw, variants)
-    verdict.refused_all(answers, "the whole MAC, and no more", status=profile.unauthorized)
+    verdict.refused_all(answers, "the whole MAC, and no more", status=profile.bad_token)
 
 
 @check("JWT-05", must, 'wycheproof tc5–15; ZAP "..."')  # noqa: RUF001 - as it stands there
@@ -225,7 +226,7 @@ def test_another_number_of_segments_is_refused(
         }
     )
     answers = use_all(api, raw, variants)
-    verdict.refused_all(answers, "a token has three segments", status=profile.unauthorized)
+    verdict.refused_all(answers, "a token has three segments", status=profile.bad_token)
 
 
 @check("JWT-06", must, "CVE-2015-2951; RFC 8725 §3.1")
@@ -243,7 +244,7 @@ def test_an_unsigned_token_is_refused(
         variants[alg] = unsigned
         variants[f"{alg}, with the old signature"] = SecretStr(unsigned + signature)
     answers = use_all(api, raw, variants)
-    verdict.refused_all(answers, "a token is signed", status=profile.unauthorized)
+    verdict.refused_all(answers, "a token is signed", status=profile.bad_token)
 
 
 @check("JWT-07", must, "RFC 7515 §4.1.1")
@@ -266,7 +267,7 @@ def test_an_algorithm_in_another_spelling_is_refused(
     }
     headers = {name: {**issued.header, "alg": value} for name, value in algs.items()}
     answers = use_all(api, raw, with_headers(seal, token, headers))
-    verdict.refused_all(answers, f"alg is {alg}", status=profile.unauthorized)
+    verdict.refused_all(answers, f"alg is {alg}", status=profile.bad_token)
 
 
 @check("JWT-08", must, "RFC 7515 §4.1.1 MUST; PyJWT issue #167")
@@ -277,7 +278,7 @@ def test_a_header_without_an_algorithm_is_refused(
     without = {name: value for name, value in issued.header.items() if name != "alg"}
     headers = {"no alg": without, "an empty object": {}}
     answers = use_all(api, raw, with_headers(seal, token, headers))
-    verdict.refused_all(answers, "alg must be there", status=profile.unauthorized)
+    verdict.refused_all(answers, "alg must be there", status=profile.bad_token)
 
 
 @check("JWT-09", must, "RFC 7515 §5.2 (must be an object)")
@@ -287,7 +288,7 @@ def test_a_header_that_is_no_object_is_refused(
     """Usual cause: an AttributeError of ``header.get`` that ends in a 500."""
     headers = {"[]": [], "5": 5, "null": None, '"x"': "x", "true": True}
     answers = use_all(api, raw, with_headers(seal, token, headers))
-    verdict.refused_all(answers, "the header is a JSON object", status=profile.unauthorized)
+    verdict.refused_all(answers, "the header is a JSON object", status=profile.bad_token)
 
 
 @check("JWT-10", must, "RFC 7515 §5.2 (must be an object)")
@@ -300,7 +301,7 @@ def test_swapped_segments_are_refused(
     """
     header, payload, _ = tokens.segments(token)
     answers = use_all(api, raw, seal(f"{payload}.{header}"))
-    verdict.refused_all(answers, "the header comes first", status=profile.unauthorized)
+    verdict.refused_all(answers, "the header comes first", status=profile.bad_token)
 
 
 @check("JWT-11", must, "ASVS 16.5.3")
@@ -320,7 +321,7 @@ def test_a_deeply_nested_header_is_refused(
         header = tokens.encode_segment(sound + b',"x":' + value.encode() + b"}")
         variants[name] = SecretStr(f"{header}.e30.{tokens.encode_segment(bytes(32))}")
     answers = use_all(api, raw, variants)
-    verdict.refused_all(answers, "whatever a header holds", status=profile.unauthorized)
+    verdict.refused_all(answers, "whatever a header holds", status=profile.bad_token)
 
 
 @check("JWT-12", must, "RFC 7515 §5.2")
@@ -348,7 +349,7 @@ def test_a_header_that_is_not_json_is_refused(
             f"{name}, {form}": sealed for form, sealed in seal(f"{segment}.{payload}").items()
         }
     answers = use_all(api, raw, variants)
-    verdict.refused_all(answers, "the header is JSON in UTF-8", status=profile.unauthorized)
+    verdict.refused_all(answers, "the header is JSON in UTF-8", status=profile.bad_token)
 
 
 @check("JWT-13", must, "CVE-2022-21449")
@@ -366,7 +367,7 @@ def test_a_psychic_signature_is_refused(
         for form, signature in signatures.items():
             variants[f"{alg}, {form}"] = SecretStr(unsigned + signature)
     answers = use_all(api, raw, variants)
-    verdict.refused_all(answers, "a signature of zeros", status=profile.unauthorized)
+    verdict.refused_all(answers, "a signature of zeros", status=profile.bad_token)
 
 
 @check("JWT-14", must, "CVE-2016-10555; RFC 8725 §2.1")
@@ -400,7 +401,7 @@ def test_a_public_key_is_no_signing_key(
         for name, key in keys.items()
     }
     answers = use_all(api, raw, variants)
-    verdict.refused_all(answers, "a public key signs nothing", status=profile.unauthorized)
+    verdict.refused_all(answers, "a public key signs nothing", status=profile.bad_token)
 
 
 @check("JWT-15", must, "CVE-2018-0114; ASVS 9.1.3")
@@ -421,7 +422,7 @@ def test_a_key_inside_the_token_is_not_used(
         "RSA": own_rsa_key(issued, {"jwk": rsa.public_jwk()}),
     }
     answers = use_all(api, raw, variants)
-    verdict.refused_all(answers, "a token brings no key", status=profile.unauthorized)
+    verdict.refused_all(answers, "a token brings no key", status=profile.bad_token)
 
 
 @check("JWT-16", must, "RFC 8725 §3.10")
@@ -453,7 +454,7 @@ def test_no_key_is_fetched_from_where_a_token_says(
                 f"sent: {len(variants)} tokens whose header has a URL of the bench\n"
                 f"got: a connection to {bench.url} from {', '.join(sorted(set(bench.callers)))}"
             )
-    verdict.refused_all(answers, "a key of someone else", status=profile.unauthorized)
+    verdict.refused_all(answers, "a key of someone else", status=profile.bad_token)
 
 
 @check("JWT-17", must, "jwt_tool playbook; PortSwigger")
@@ -479,10 +480,10 @@ def test_a_key_name_opens_no_file_and_runs_nothing(
         for told, key in (("the empty key", b""), ('"1"', b"1"))
     }
     answers = use_all(api, raw, variants)
-    verdict.refused_all(answers, "a key of someone else", status=profile.unauthorized)
+    verdict.refused_all(answers, "a key of someone else", status=profile.bad_token)
 
     def took(kid: str) -> tuple[float, Answer]:
-        request = api.compose_ack(token=own_key(issued, b"1", {"kid": kid}))
+        request = api.compose_resource(token=own_key(issued, b"1", {"kid": kid}))
         started = time.monotonic()
         answer = raw.send(request)
         return time.monotonic() - started, answer
@@ -494,7 +495,7 @@ def test_a_key_name_opens_no_file_and_runs_nothing(
             verdict.broken(
                 "a kid is no command", answer, f"{slow:.1f} s with {kid!r}, {usual:.1f} s without"
             )
-        verdict.refused(answer, "a key of someone else", status=profile.unauthorized)
+        verdict.refused(answer, "a key of someone else", status=profile.bad_token)
 
 
 @check("JWT-18", must, "CVE-2019-20933")
@@ -502,8 +503,8 @@ def test_the_empty_key_signs_nothing(
     api: Api, raw: RawClient, profile: Profile, issued: tokens.Decoded
 ) -> None:
     """Usual cause: a key's file that was empty, or a setting that nobody set."""
-    answer = raw.send(api.compose_ack(token=own_key(issued, b"", {})))
-    verdict.refused(answer, "signed with the empty key", status=profile.unauthorized)
+    answer = raw.send(api.compose_resource(token=own_key(issued, b"", {})))
+    verdict.refused(answer, "signed with the empty key", status=profile.bad_token)
 
 
 @check("JWT-19", must, "ASVS 13.2.3")
@@ -522,7 +523,7 @@ def test_a_published_key_signs_nothing(
         for number, word in enumerate(weak_keys.published(), 1)
     }
     answers = use_all(api, raw, variants)
-    verdict.refused_all(answers, "signed with a published key", status=profile.unauthorized)
+    verdict.refused_all(answers, "signed with a published key", status=profile.bad_token)
 
 
 @check("JWT-20", must, "WSTG-SESS-10; RFC 8725 §3.5")
@@ -540,11 +541,11 @@ def test_the_key_of_a_token_cannot_be_guessed(
     context = {
         "the user name": api.credentials.user,
         "the password": api.credentials.password,
-        "the realm": profile.admin.realm,
+        "the realm": profile.basic.realm,
         "the title": profile.title,
         "the host": urlsplit(api.base_url).hostname or "",
         "the base URL": api.base_url,
-        "the admin route's answer": profile.admin.answer,
+        "the admin route's answer": profile.basic.answer,
     }
     context |= {f"the claim {name}": str(value) for name, value in issued.claims.items()}
     numbers = {}
@@ -576,7 +577,7 @@ def test_a_signature_has_one_spelling(
         for number, other in enumerate(others, 2)
     }
     answers = use_all(api, raw, variants)
-    verdict.refused_all(answers, "unused bits are zero", status=profile.unauthorized)
+    verdict.refused_all(answers, "unused bits are zero", status=profile.bad_token)
 
 
 @check("JWT-22", should, "RFC 7515 §2 (no padding)")
@@ -586,7 +587,7 @@ def test_padding_after_a_token_is_refused(
     """Usual cause: a decoder that stops at the first ``=``."""
     variants = {tail: SecretStr(token + tail) for tail in ("=", "==", "=junk")}
     answers = use_all(api, raw, variants)
-    verdict.refused_all(answers, "base64url without padding", status=profile.unauthorized)
+    verdict.refused_all(answers, "base64url without padding", status=profile.bad_token)
 
 
 @check("JWT-23", must, "RFC 7515 §5.2; RFC 4648 §3.3; wycheproof tc360–364; GHSA-hxm8-2xgr-2p9m")  # noqa: RUF001
@@ -604,7 +605,7 @@ def test_foreign_characters_in_a_signature_are_refused(
             dirty = SecretStr(f"{signature[:8]}{foreign * times}{signature[8:]}")
             variants[f"{name}, {times}"] = SecretStr(f"{header}.{payload}.{dirty}")
     answers = use_all(api, raw, variants)
-    verdict.refused_all(answers, "base64url and nothing else", status=profile.unauthorized)
+    verdict.refused_all(answers, "base64url and nothing else", status=profile.bad_token)
 
 
 @check("JWT-24", should, "RFC 7515 §2")
@@ -623,8 +624,8 @@ def test_the_other_base64_alphabet_is_refused(
         token = api.token()
     else:
         pytest.skip('needs a signature with "-" or "_", but 20 tokens have none')
-    answer = raw.send(api.compose_ack(token=SecretStr(f"{header}.{payload}.{standard}")))
-    verdict.refused(answer, "base64url", status=profile.unauthorized)
+    answer = raw.send(api.compose_resource(token=SecretStr(f"{header}.{payload}.{standard}")))
+    verdict.refused(answer, "base64url", status=profile.bad_token)
 
 
 @check("JWT-25", must, "wycheproof tc365–371")  # noqa: RUF001
@@ -647,7 +648,7 @@ def test_foreign_characters_in_header_or_payload_are_refused(
                 for form, sealed in seal(signed).items():
                     variants[f"{name} in the {place}, {times}, {form}"] = sealed
     answers = use_all(api, raw, variants)
-    verdict.refused_all(answers, "base64url and nothing else", status=profile.unauthorized)
+    verdict.refused_all(answers, "base64url and nothing else", status=profile.bad_token)
 
 
 @check("JWT-26", must, "wycheproof tc17")
@@ -672,7 +673,7 @@ def test_what_is_no_compact_token_is_refused(
         }
     )
     answers = use_all(api, raw, variants)
-    verdict.refused_all(answers, "a token in compact form", status=profile.unauthorized)
+    verdict.refused_all(answers, "a token in compact form", status=profile.bad_token)
 
 
 @check("JWT-27", must, "RFC 8725 §3.1")
@@ -703,7 +704,7 @@ def test_another_hash_under_the_right_key_is_refused(
         variants[f"{name}, cut to {size} bytes"] = SecretStr(f"{header}.{payload}.{cut}")
     answers = use_all(api, raw, variants)
     allowed = ", ".join(profile.token.algorithms)
-    verdict.refused_all(answers, f"signed by {allowed}", status=profile.unauthorized)
+    verdict.refused_all(answers, f"signed by {allowed}", status=profile.bad_token)
 
 
 @check("JWT-28", must, "RFC 7515 §4.1.11; CVE-2026-32597; CVE-2025-59420")
@@ -722,7 +723,7 @@ def test_an_unknown_critical_extension_is_refused(
     }
     variants = {name: minted(header=header) for name, header in headers.items()}
     answers = use_all(api, raw, variants)
-    verdict.refused_all(answers, "an extension nobody knows", status=profile.unauthorized)
+    verdict.refused_all(answers, "an extension nobody knows", status=profile.bad_token)
 
 
 @check("JWT-29", should, "RFC 7797")
@@ -750,7 +751,7 @@ def test_an_unencoded_payload_is_refused(
         "encoded, signed as it is": SecretStr(f"{header}.{payload}.{signature}"),
     }
     answers = use_all(api, raw, variants)
-    verdict.refused_all(answers, "a payload is base64url", status=profile.unauthorized)
+    verdict.refused_all(answers, "a payload is base64url", status=profile.bad_token)
 
 
 @check("JWT-30", should, "RFC 8725 §3.11; ASVS 9.2.2")
@@ -764,7 +765,7 @@ def test_a_token_of_another_type_is_refused(
     types = {"refresh+jwt", "at+jwt", "application/at+jwt"} - {profile.token.type}
     variants = {kind: minted(header={"typ": kind}) for kind in sorted(types)}
     answers = use_all(api, raw, variants)
-    verdict.refused_all(answers, f"typ is {profile.token.type}", status=profile.unauthorized)
+    verdict.refused_all(answers, f"typ is {profile.token.type}", status=profile.bad_token)
 
 
 @check("JWT-31", must, "OpenMV docs 10.9 (sub → current_user)")
@@ -775,8 +776,8 @@ def test_a_token_for_nobody_is_refused(
 
     Usual cause: ``claims['sub']``, a KeyError that ends in a 500; ``claims.get('sub')``.
     """
-    answer = raw.send(api.compose_ack(token=minted(without="sub")))
-    verdict.refused(answer, "a token names its user", status=profile.unauthorized)
+    answer = raw.send(api.compose_resource(token=minted(without="sub")))
+    verdict.refused(answer, "a token names its user", status=profile.bad_token)
 
 
 @check("JWT-32", must, "RFC 7519 §4.1.2")
@@ -800,7 +801,7 @@ def test_a_user_that_is_no_text_is_refused(
     }
     variants = {name: minted({"sub": subject}) for name, subject in subjects.items()}
     answers = use_all(api, raw, variants)
-    verdict.refused_all(answers, "sub is a text", status=profile.unauthorized)
+    verdict.refused_all(answers, "sub is a text", status=profile.bad_token)
 
 
 @check("JWT-33", must, "RFC 8725 §3.8; ASVS 7.4.2")
@@ -818,7 +819,7 @@ def test_an_unknown_user_is_refused(
         "a letter fewer": minted({"sub": user[:-1] or "x"}),
     }
     answers = use_all(api, raw, variants)
-    verdict.refused_all(answers, "no such user", status=profile.unauthorized)
+    verdict.refused_all(answers, "no such user", status=profile.bad_token)
 
 
 @check("JWT-34", must, "OpenMV docs 10.9")
@@ -828,7 +829,7 @@ def test_an_empty_user_is_refused(
     """Usual cause: microdot lets in whoever is ``not None``, also ``""``."""
     variants = {'""': minted({"sub": ""}), "null": minted({"sub": None})}
     answers = use_all(api, raw, variants)
-    verdict.refused_all(answers, "a token names its user", status=profile.unauthorized)
+    verdict.refused_all(answers, "a token names its user", status=profile.bad_token)
 
 
 @check("JWT-35", must, "RFC 7519 §7.2")
@@ -839,7 +840,7 @@ def test_claims_that_are_no_object_are_refused(
     payloads = (b"[]", b"5", b'"exp"', b"null", b"true", b'["exp","sub"]')
     variants = {payload.decode(): minted(raw_payload=payload) for payload in payloads}
     answers = use_all(api, raw, variants)
-    verdict.refused_all(answers, "claims are a JSON object", status=profile.unauthorized)
+    verdict.refused_all(answers, "claims are a JSON object", status=profile.bad_token)
 
 
 @check("JWT-36", must, "RFC 7519 §4.1.3; ASVS 9.2.3")
@@ -856,7 +857,7 @@ def test_a_token_for_another_service_is_refused(
         "two, in a list": minted({"aud": [other, "https://third.example"]}),
     }
     answers = use_all(api, raw, variants)
-    verdict.refused_all(answers, "aud is someone else", status=profile.unauthorized)
+    verdict.refused_all(answers, "aud is someone else", status=profile.bad_token)
 
 
 @check("JWT-37", should, "RFC 8725 §3.8")
@@ -864,8 +865,8 @@ def test_a_token_of_another_issuer_is_refused(
     api: Api, raw: RawClient, profile: Profile, minted: Minted
 ) -> None:
     """Usual cause: ``iss`` is not looked at."""
-    answer = raw.send(api.compose_ack(token=minted({"iss": "https://other.example"})))
-    verdict.refused(answer, "iss is someone else", status=profile.unauthorized)
+    answer = raw.send(api.compose_resource(token=minted({"iss": "https://other.example"})))
+    verdict.refused(answer, "iss is someone else", status=profile.bad_token)
 
 
 @check("JWT-38", must, "RFC 7519 §4")
@@ -890,9 +891,9 @@ def test_of_a_claim_given_twice_the_last_counts(
             payload = f"{{{','.join(members)}}}".encode()
             variants[last][f"{name}, a {last} one last"] = minted(raw_payload=payload)
     refused = use_all(api, raw, variants["bad"])
-    verdict.refused_all(refused, "the last one counts, or none", status=profile.unauthorized)
+    verdict.refused_all(refused, "the last one counts, or none", status=profile.bad_token)
     either = use_all(api, raw, variants["good"])
-    verdict.refused_all(either, "accepted or refused", status=profile.unauthorized | {200})
+    verdict.refused_all(either, "accepted or refused", status=profile.bad_token | {200})
 
 
 @check("JWT-39", should, "RFC 8259")
@@ -911,7 +912,7 @@ def test_claims_that_are_nearly_json_are_refused(
         "NUL, and more": minted(raw_payload=sound + b'\0{"sub":"mallory"}'),
     }
     answers = use_all(api, raw, variants)
-    verdict.refused_all(answers, "claims are JSON", status=profile.unauthorized)
+    verdict.refused_all(answers, "claims are JSON", status=profile.bad_token)
 
 
 @check("JWT-40", must, "RFC 9110 §5.5")
@@ -962,7 +963,7 @@ def test_a_token_of_another_kind_is_refused(
         name: mint(only={**claims, **end}, alg=algorithm(issued)) for name, claims in kinds.items()
     }
     answers = use_all(api, raw, variants)
-    verdict.refused_all(answers, "not a token for this", status=profile.unauthorized)
+    verdict.refused_all(answers, "not a token for this", status=profile.bad_token)
 
 
 @check("JWT-42", should, "RFC 7518 §3.2 (MUST be constant-time); ASVS 11.2.4")
@@ -982,11 +983,11 @@ def test_a_refusal_takes_as_long_wherever_the_signature_is_wrong(
     last = SecretStr(tokens.encode_segment(mac[:-1] + bytes([mac[-1] ^ 0x01])))
     same_time(
         {
-            "wrong in the last byte": api.compose_ack(token=f"{signed}.{last}"),
-            "wrong in the first byte": api.compose_ack(token=tokens.forge(token)),
+            "wrong in the last byte": api.compose_resource(token=f"{signed}.{last}"),
+            "wrong in the first byte": api.compose_resource(token=tokens.forge(token)),
         },
         "the time of a refusal does not tell how much of a signature is right",
-        status=profile.unauthorized,
+        status=profile.bad_token,
         # 400 resolve 10 us on an idle embedded board, where a loop that ends early makes 2.3 us:
         # that takes more than 7 000.
         pairs=400,

@@ -51,7 +51,7 @@ class Silence:
 
     def __init__(self, api: Api, raw: RawClient, profile: Profile) -> None:
         self._stack = ExitStack()
-        ack = api.compose_ack(token=api.token())
+        ack = api.compose_resource(token=api.token())
         length = int(re.search(rb"Content-Length: (\d+)", ack)[1])  # type: ignore[index]
         sent = {
             "body shorter than announced": ack.changed(b"%d" % length, b"%d" % (length + 9)),
@@ -89,7 +89,7 @@ def silent_meanwhile(
     if not waits or _silent.get(target.name) or (target.name in _silent and not now):
         return
     silence: Silence | None = Silence(api, raw, profile)
-    if silence and not now and raw.send(api.compose_admin(), timeout=BAD_S).status is None:
+    if silence and not now and raw.send(api.compose_basic(), timeout=BAD_S).status is None:
         # It serves one at a time. The checks in between are not about that.
         silence.abandon()
         silence = None
@@ -104,7 +104,7 @@ def token(api: Api) -> SecretStr:
 
 def alive(api: Api, raw: RawClient, promise: str) -> None:
     """A sound request is answered as always."""
-    verdict.accepted(raw.send(api.compose_ack(token=api.token())), promise)
+    verdict.accepted(raw.send(api.compose_resource(token=api.token())), promise)
 
 
 def refused_or_closed(answers: Mapping[str, Answer], promise: str, *, status: set[int]) -> None:
@@ -118,9 +118,9 @@ def refused_or_closed(answers: Mapping[str, Answer], promise: str, *, status: se
 
 def with_length(api: Api, token: str, *lines: str, body: bytes | None = None) -> Request:
     """An ack with these Content-Length lines."""
-    sound = json.dumps(api.profile.ack.body).encode()
+    sound = json.dumps(api.profile.resource.body.sound).encode()
     headers = [f"Content-Length: {line}".rstrip(" ").encode() for line in lines]
-    return api.compose_ack(token=token, body=body or sound, headers=headers)
+    return api.compose_resource(token=token, body=body or sound, headers=headers)
 
 
 def in_chunks(data: bytes) -> bytes:
@@ -137,23 +137,25 @@ def test_a_chunked_body_is_parsed_or_refused(api: Api, raw: RawClient, token: Se
     next request.
     """
     chunked = [("Transfer-Encoding", "chunked")]
-    body = in_chunks(json.dumps(api.profile.ack.body).encode())
+    body = in_chunks(json.dumps(api.profile.resource.body.sound).encode())
     answers = verdict.probe(
         raw,
         {
-            "chunked": api.compose_ack(token=token, headers=chunked, body=body),
-            "with an extension": api.compose_ack(
+            "chunked": api.compose_resource(token=token, headers=chunked, body=body),
+            "with an extension": api.compose_resource(
                 token=token, headers=chunked, body=body.replace(b"\r\n", b";a=b\r\n", 1)
             ),
-            "no chunk but the last": api.compose_ack(
+            "no chunk but the last": api.compose_resource(
                 token=token, headers=chunked, body=b"0\r\n\r\n"
             ),
-            "beside a length": api.compose_ack(
+            "beside a length": api.compose_resource(
                 token=token,
                 headers=[*chunked, ("Content-Length", str(len(body)))],
                 body=body,
             ),
-            "no chunks at all": api.compose_ack(token=token, headers=chunked, body=b"zzz\r\n\r\n"),
+            "no chunks at all": api.compose_resource(
+                token=token, headers=chunked, body=b"zzz\r\n\r\n"
+            ),
         },
     )
     whole = {
@@ -161,14 +163,14 @@ def test_a_chunked_body_is_parsed_or_refused(api: Api, raw: RawClient, token: Se
     }
     verdict.refused_all(whole, "chunks are parsed, or refused", status={200, 400, 411, 501})
     verdict.refused_all(
-        answers, "no body, no ack", status={400, 411, 501, api.profile.ack.missing_status}
+        answers, "no body, no ack", status={400, 411, 501, api.profile.resource.body.missing_status}
     )
 
 
 @check("TRN-02", should, "RFC 9112 §6.3")
 def test_a_body_without_a_length_is_refused(api: Api, raw: RawClient, token: SecretStr) -> None:
     """Usual cause: whatever has come so far is taken for the body."""
-    sound = api.compose_ack(token=token)
+    sound = api.compose_resource(token=token)
     line = re.search(rb"Content-Length: \d+\r\n", sound)[0]  # type: ignore[index]
     answer = raw.send(sound.changed(line, b""))
     verdict.refused(answer, "no Content-Length, no body", status={400, 411})
@@ -179,7 +181,7 @@ def test_a_length_that_is_no_number_is_a_bad_request(
     api: Api, raw: RawClient, token: SecretStr
 ) -> None:
     """Usual cause: ``int()``, which takes more than digits, and raises on the rest."""
-    body = json.dumps(api.profile.ack.body).encode()
+    body = json.dumps(api.profile.resource.body.sound).encode()
     thousand = body.ljust(1000)
     values = ("abc", "-1000", "0x3e8", "1e3", "1000.0", "1000abc", "1 000", "1_000", "")
     answers = verdict.probe(
@@ -195,7 +197,7 @@ def test_a_length_that_is_no_number_is_a_bad_request(
 @check("TRN-04", must, "RFC 9112 §6.3")
 def test_a_negative_length_is_a_bad_request(api: Api, raw: RawClient, token: SecretStr) -> None:
     """Usual cause: ``read(-1)``, which reads until the client goes away."""
-    length = len(json.dumps(api.profile.ack.body))
+    length = len(json.dumps(api.profile.resource.body.sound))
     answers = verdict.probe(
         raw, {value: with_length(api, token, value) for value in ("-1", f"-{length}")}
     )
@@ -205,7 +207,7 @@ def test_a_negative_length_is_a_bad_request(api: Api, raw: RawClient, token: Sec
 @check("TRN-05", should, "RFC 9110 §8.6")
 def test_a_length_with_a_plus_is_a_bad_request(api: Api, raw: RawClient, token: SecretStr) -> None:
     """Usual cause: ``int('+5')`` is 5."""
-    length = len(json.dumps(api.profile.ack.body))
+    length = len(json.dumps(api.profile.resource.body.sound))
     answer = raw.send(with_length(api, token, f"+{length}"))
     verdict.refused(answer, "Content-Length is digits", status={400})
 
@@ -218,7 +220,7 @@ def test_two_lengths_that_differ_are_a_bad_request(
 
     Usual cause: a dict of header fields, in which the last one wins.
     """
-    length = len(json.dumps(api.profile.ack.body))
+    length = len(json.dumps(api.profile.resource.body.sound))
     answers = verdict.probe(
         raw,
         {
@@ -240,7 +242,7 @@ def test_a_long_header_line_is_refused(api: Api, raw: RawClient, profile: Profil
     answers = verdict.probe(
         raw,
         {
-            f"{size} bytes": api.compose_admin(
+            f"{size} bytes": api.compose_basic(
                 f"Basic {api.credentials.basic}", headers=[("X-Long", "a" * size)]
             )
             for size in (profile.line_limit + 1, *sizes)
@@ -261,7 +263,7 @@ def test_a_flood_of_header_is_survived(api: Api, raw: RawClient) -> None:
         "20 000 lines": [b"X-%05d: 1" % i for i in range(20_000)],
     }
     answers = {
-        name: raw.send(api.compose_admin(headers=lines), timeout=DEAD_S)
+        name: raw.send(api.compose_basic(headers=lines), timeout=DEAD_S)
         for name, lines in floods.items()
     }
     refused_or_closed(answers, "refused, or the connection is closed", status={*range(400, 500)})
@@ -275,7 +277,7 @@ def test_many_header_fields_are_taken_or_refused(api: Api, raw: RawClient) -> No
     Usual cause: a fixed table; memory.
     """
     headers = [(f"X-{i}", "1") for i in range(500)]
-    answer = raw.send(api.compose_admin(f"Basic {api.credentials.basic}", headers=headers))
+    answer = raw.send(api.compose_basic(f"Basic {api.credentials.basic}", headers=headers))
     verdict.refused(answer, "taken, or too many", status={200, 431})
 
 
@@ -288,10 +290,10 @@ def test_what_is_no_http_is_refused_or_closed(
 
     Usual cause: an exception while parsing ends the server's task, or its thread.
     """
-    sound = api.compose_admin(f"Basic {api.credentials.basic}")
+    sound = api.compose_basic(f"Basic {api.credentials.basic}")
     line = bytes(sound).partition(b"\r\n")[0]
     bad = {
-        "a line without a colon": api.compose_admin(headers=[b"nonsense"]),
+        "a line without a colon": api.compose_basic(headers=[b"nonsense"]),
         "a bad request line": sound.changed(line, b"GARBAGE"),
         "a request line of bytes": sound.changed(line, bytes(range(128, 160))),
         "no version": sound.changed(line, line.rpartition(b" ")[0]),
@@ -303,9 +305,9 @@ def test_what_is_no_http_is_refused_or_closed(
     answers = {name: raw.send(data, half_close=True) for name, data in bad.items()}
     refused_or_closed(answers, "no HTTP: refused, or closed", status={400})
     # RFC 9110 section 5.5: a recipient may take it as it is, too.
-    odd = raw.send(api.compose_admin(f"Basic {api.credentials.basic}", headers=[b"X-A: \xff\xfe"]))
+    odd = raw.send(api.compose_basic(f"Basic {api.credentials.basic}", headers=[b"X-A: \xff\xfe"]))
     refused_or_closed({"": odd}, "a field that is not UTF-8", status={200, 400})
-    ack = api.compose_ack(token=token)
+    ack = api.compose_resource(token=token)
     for cut in (0, len(ack) // 2, len(ack) - 3):
         with suppress(OSError), raw.hold(ack[:cut]) as held:
             held.reset()
@@ -324,16 +326,19 @@ def client_hello() -> bytes:
 @check("TRN-13", should, "RFC 9110 §5.5")
 def test_nul_in_a_field_is_a_bad_request(api: Api, raw: RawClient, token: SecretStr) -> None:
     """Usual cause: the token is cut at the NUL, by something written in C."""
+    scheme = api.profile.scheme
     half = len(token) // 2
     values = hidden(
         {
-            "in the token": f"Bearer {token[:half]}\0{token[half:]}",
-            "behind the token": f"Bearer {token}\0",
-            "behind the token, and more": f"Bearer {token}\0x",
-            "before the token": f"Bearer \0{token}",
+            "in the token": f"{scheme} {token[:half]}\0{token[half:]}",
+            "behind the token": f"{scheme} {token}\0",
+            "behind the token, and more": f"{scheme} {token}\0x",
+            "before the token": f"{scheme} \0{token}",
         }
     )
-    answers = verdict.probe(raw, {name: api.compose_ack(value) for name, value in values.items()})
+    answers = verdict.probe(
+        raw, {name: api.compose_resource(value) for name, value in values.items()}
+    )
     verdict.refused_all(answers, "no NUL in a field", status={400})
 
 
@@ -342,7 +347,7 @@ def test_a_request_without_host_is_a_bad_request(
     api: Api, raw: RawClient, token: SecretStr
 ) -> None:
     """Usual cause: a small server has one host, and never looks."""
-    sound = api.compose_ack(token=token)
+    sound = api.compose_resource(token=token)
     line = re.search(rb"Host: [^\r]*\r\n", sound)[0]  # type: ignore[index]
     verdict.refused(raw.send(sound.changed(line, b"")), "HTTP/1.1 has a Host", status={400})
 
@@ -355,10 +360,10 @@ def test_the_absolute_form_means_the_same(
 
     Usual cause: the whole URL is taken for the path.
     """
-    target = f"http://{urlsplit(api.base_url).netloc}{profile.ack.path}"
-    verdict.accepted(raw.send(api.compose_ack(token=token, target=target)), "as by its path")
-    answer = raw.send(api.compose_ack(target=target))
-    verdict.refused(answer, "guarded as by its path", status=profile.unauthorized)
+    target = f"http://{urlsplit(api.base_url).netloc}{profile.resource.path}"
+    verdict.accepted(raw.send(api.compose_resource(token=token, target=target)), "as by its path")
+    answer = raw.send(api.compose_resource(target=target))
+    verdict.refused(answer, "guarded as by its path", status=profile.no_credentials)
 
 
 @check("TRN-16", must, "smuggling")
@@ -372,13 +377,13 @@ def test_a_pipelined_request_has_no_identity_of_the_first(
     alive_ = [("Connection", "keep-alive")]
     basic = SecretStr(f"Basic {api.credentials.basic}")
     first = {
-        "ack, ack": api.compose_ack(token=token, headers=alive_),
-        "admin, ack": api.compose_admin(basic, headers=alive_),
-        "ack, admin": api.compose_ack(token=token, headers=alive_),
-        "admin, admin": api.compose_admin(basic, headers=alive_),
+        "ack, ack": api.compose_resource(token=token, headers=alive_),
+        "admin, ack": api.compose_basic(basic, headers=alive_),
+        "ack, admin": api.compose_resource(token=token, headers=alive_),
+        "admin, admin": api.compose_basic(basic, headers=alive_),
     }
-    second = {name: api.compose_ack() for name in ("ack, ack", "admin, ack")}
-    second |= {name: api.compose_admin() for name in ("ack, admin", "admin, admin")}
+    second = {name: api.compose_resource() for name in ("ack, ack", "admin, ack")}
+    second |= {name: api.compose_basic() for name in ("ack, admin", "admin, admin")}
     answers = {}
     for name, sent in first.items():
         with raw.hold() as held:
@@ -396,7 +401,7 @@ def test_a_client_that_waits_to_continue_is_answered(
 
     Usual cause: the server waits for the body, and the client for the server.
     """
-    sent = api.compose_ack(token=token, headers=[("Expect", "100-continue")])
+    sent = api.compose_resource(token=token, headers=[("Expect", "100-continue")])
     ends = sent.index(b"\r\n\r\n") + 4
     head, body = SecretBytes(sent[:ends]), sent[ends:]
     with raw.hold(head) as held:
@@ -415,14 +420,14 @@ def test_a_client_that_sends_byte_by_byte_is_answered(
 
     Usual cause: one ``recv()`` is taken for a whole request.
     """
-    sent = {"login": api.compose_login(), "ack": api.compose_ack(token=token)}
+    sent = {"login": api.compose_login(), "ack": api.compose_resource(token=token)}
     answers = {name: raw.send(data, piece=1) for name, data in sent.items()}
     for name, data in sent.items():
         half = len(data) // 2
         with raw.hold(SecretBytes(data[:half])) as held:
             # Bytes alone may all have come before a busy board reads the first. When it has
             # answered somebody who asked later, it has read this half.
-            raw.send(api.compose_admin())
+            raw.send(api.compose_basic())
             held.send(SecretBytes(data[half:]))
             answers[f"{name}, in halves"] = held.answer(data, final=True)
     verdict.accepted_all(answers, "a request is what was sent, in however many pieces")
@@ -436,23 +441,23 @@ def test_every_answer_is_framed_soundly(
 
     Usual cause: characters are counted in place of bytes; a body in answer to HEAD.
     """
-    login, ack, admin = profile.login, profile.ack, profile.admin
+    login, ack, admin = profile.login, profile.resource, profile.basic
     basic = SecretStr(f"Basic {api.credentials.basic}")
     sent = {
         "a token": api.compose_login(),
         "no JSON": api.compose_login(body=b"{"),
-        "an ack": api.compose_ack(token=token),
-        "an ack without a token": api.compose_ack(),
-        "an ack without its field": api.compose_ack(token=token, body={}),
-        "the admin page": api.compose_admin(basic),
-        "the admin page, unguarded": api.compose_admin(),
-        "HEAD": api.compose_admin(basic, method="HEAD"),
-        "HEAD without credentials": api.compose_admin(method="HEAD"),
+        "an ack": api.compose_resource(token=token),
+        "an ack without a token": api.compose_resource(),
+        "an ack without its field": api.compose_resource(token=token, body={}),
+        "the admin page": api.compose_basic(basic),
+        "the admin page, unguarded": api.compose_basic(),
+        "HEAD": api.compose_basic(basic, method="HEAD"),
+        "HEAD without credentials": api.compose_basic(method="HEAD"),
         "HEAD of nothing": api.compose("HEAD", "/hil-no-such-path"),
         "not found": api.compose("GET", "/hil-no-such-path"),
         "not allowed": api.compose("DELETE", login.path),
         "options": api.compose("OPTIONS", ack.path),
-        "HTTP/1.0": api.compose_admin(basic).changed(b"HTTP/1.1", b"HTTP/1.0"),
+        "HTTP/1.0": api.compose_basic(basic).changed(b"HTTP/1.1", b"HTTP/1.0"),
         "a bad request": api.compose("GET", admin.path, [b"nonsense"]),
     }
     for name, data in sent.items():

@@ -1,6 +1,6 @@
 """The documented routes as a well-behaved client uses them, and the same requests as raw bytes.
 
-``login``, ``ack`` and ``admin`` go through httpx, one connection a request, as microdot serves
+``login``, ``resource`` and ``basic`` go through httpx, one connection a request, as microdot serves
 them. ``compose_*`` build the bytes of the same requests, with one thing changed: what the checks
 send through :class:`hil.auth.raw.RawClient`.
 """
@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from ..deadline import Deadline
 from ..errors import BoardError, Finding
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _ASK_AGAIN_S = 0.01
 
 JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
 UNSET: Any = object()
 """Leave it out; None is a value that can be sent."""
 
@@ -63,7 +64,7 @@ class Api:
     :param base_url: ``http://ADDRESS:PORT``
     :param timeout: seconds for one request
     :param observe: is told every answer
-    :ivar credentials: what ``login`` and ``admin`` use unless told otherwise; may be replaced
+    :ivar credentials: what ``login`` and ``basic`` use unless told otherwise; may be replaced
     """
 
     def __init__(
@@ -138,7 +139,13 @@ class Api:
     def login(self, *, user: Any = UNSET, password: Any = UNSET) -> httpx.Response:
         """Trade the password for a token."""
         login = self.profile.login
-        return self.request(login.method, login.path, json=self._fields(user, password))
+        fields = self._fields(user, password)
+        if login.encoding == "json":
+            return self.request(login.method, login.path, json=fields)
+        if login.encoding == "form":
+            return self.request(login.method, login.path, data=fields)
+        user, password = (str(fields[name]) for name in (login.user_field, login.password_field))
+        return self.request(login.method, login.path, auth=(user.encode(), password.encode()))
 
     def token(self) -> SecretStr:
         """A fresh token.
@@ -158,29 +165,36 @@ class Api:
             )
         return SecretStr(token)
 
-    def ack(
+    def authorization(self, token: str) -> SecretStr:
+        """What stands in ``Authorization`` for this token: ``Bearer TOKEN``, where that is the
+        profile's scheme."""
+        return SecretStr(f"{self.profile.resource.scheme} {token}".lstrip(" "))
+
+    def resource(
         self, token: str | None = None, *, json: Any = UNSET, headers: Any = None
     ) -> httpx.Response:
         """Use a token; None: a fresh one."""
-        ack = self.profile.ack
-        bearer = self.token() if token is None else token
+        resource = self.profile.resource
+        body = resource.given_body.sound if resource.given_body else None
+        shown = self.authorization(self.token() if token is None else token)
         return self.request(
-            ack.method,
-            ack.path,
-            json=ack.body if json is UNSET else json,
-            headers={"Authorization": f"Bearer {bearer}", **(headers or {})},
+            resource.method,
+            resource.path,
+            json=body if json is UNSET else json,
+            headers={"Authorization": shown, **(headers or {})},
         )
 
-    def admin(self, credentials: Credentials | None = None) -> httpx.Response:
+    def basic(self, credentials: Credentials | None = None) -> httpx.Response:
         """Use Basic credentials; None: the right ones."""
-        admin = self.profile.admin
+        route = self.profile.basic
         sent = credentials or self.credentials
         auth = (sent.user.encode(), sent.password.encode())
-        return self.request(admin.method, admin.path, auth=auth)
+        return self.request(route.method, route.path, auth=auth)
 
     def alive(self, deadline: Deadline) -> bool:
         """True as soon as the application answers: any status that is not 5xx. False: too late."""
-        probe = self.compose_admin()
+        part = self.profile.given_basic or self.profile.given_resource
+        probe = self.compose("GET", part.path if part else "/")
         while not deadline.expired:
             client = RawClient.to(self.base_url, max(0.05, deadline.sooner(2.0).remaining()))
             answer = client.send(probe)
@@ -221,7 +235,7 @@ class Api:
         user: Any = UNSET,
         password: Any = UNSET,
         body: Any = UNSET,
-        content_type: str | None = JSON,
+        content_type: str | None = UNSET,
         method: str | None = None,
         target: str | None = None,
         headers: Iterable[Header] = (),
@@ -229,16 +243,30 @@ class Api:
         """A login, sound but for what is given.
 
         :param user: another JSON value; likewise ``password``; ``...`` leaves the field out
-        :param body: bytes as they are, or a JSON value
+        :param body: bytes as they are, or a JSON value; ``b""``: none
         :param content_type: None: none
+        :raises NotPromised: a body or a media type is given, and the login is not JSON; or a value
+            that no form can hold
         """
         login = self.profile.login
-        data = self._fields(user, password) if body is UNSET else body
-        return self.compose(
-            method or login.method, target or login.path, *_sent(data, content_type, headers)
-        )
+        if body not in (UNSET, b"") or content_type not in (UNSET, None):
+            login = self.profile.json_login
+        sent = list(headers)
+        if body is not UNSET or login.encoding == "json":
+            kind = JSON if content_type is UNSET else content_type
+            data = self._fields(user, password) if body is UNSET else body
+        else:
+            fields = _texts(self._fields(user, password), login.encoding)
+            if login.encoding == "basic":
+                pair = [fields.get(name, "") for name in (login.user_field, login.password_field)]
+                sent.append(("Authorization", f"Basic {basic(*pair)}"))
+                kind, data = None, b""
+            else:
+                kind = FORM if content_type is UNSET else content_type
+                data = urlencode(fields).encode()
+        return self.compose(method or login.method, target or login.path, *_sent(data, kind, sent))
 
-    def compose_ack(
+    def compose_resource(
         self,
         authorization: str | bytes | None = None,
         *,
@@ -249,35 +277,39 @@ class Api:
         target: str | None = None,
         headers: Iterable[Header] = (),
     ) -> Request:
-        """An ack, sound but for what is given; with neither argument without credentials.
+        """A request for the resource, sound but for what is given; with neither of the first two
+        without credentials.
 
         :param authorization: the whole value of the field
-        :param token: short for ``Bearer TOKEN``
+        :param token: short for its :meth:`authorization`
+        :raises NotPromised: a body is given, and the resource takes none
         """
-        ack = self.profile.ack
+        resource = self.profile.resource
         if token is not None:
-            authorization = f"Bearer {token}"
-        fields = [] if authorization is None else [("Authorization", authorization)]
-        data = ack.body if body is UNSET else body
+            authorization = self.authorization(token)
+        fields: list[Header] = [] if authorization is None else [("Authorization", authorization)]
+        fields += headers
+        if body is UNSET and resource.given_body is None:
+            return self.compose(method or resource.method, target or resource.path, fields)
+        sound = resource.body.sound
+        data = sound if body is UNSET else body
         return self.compose(
-            method or ack.method,
-            target or ack.path,
-            *_sent(data, content_type, [*fields, *headers]),
+            method or resource.method, target or resource.path, *_sent(data, content_type, fields)
         )
 
-    def compose_admin(
+    def compose_basic(
         self,
         authorization: str | bytes | None = None,
         *,
         method: str | None = None,
         headers: Iterable[Header] = (),
     ) -> Request:
-        """A visit to the admin route; ``authorization`` is the whole value of the field."""
-        admin = self.profile.admin
+        """A visit to the route for Basic; ``authorization`` is the whole value of the field."""
+        route = self.profile.basic
         fields: list[Header] = []
         if authorization is not None:
             fields.append(("Authorization", authorization))
-        return self.compose(method or admin.method, admin.path, [*fields, *headers])
+        return self.compose(method or route.method, route.path, [*fields, *headers])
 
     def _fields(self, user: Any, password: Any) -> dict[str, Any]:
         login = self.profile.login
@@ -286,6 +318,15 @@ class Api:
             login.password_field: self.credentials.password if password is UNSET else password,
         }
         return {name: value for name, value in fields.items() if value is not ...}
+
+
+def _texts(fields: dict[str, Any], encoding: str) -> dict[str, Any]:
+    """:raises NotPromised: a value is no text"""
+    from .contract import NotPromised
+
+    if not all(isinstance(value, str | bytes) for value in fields.values()):
+        raise NotPromised(f"its login is no JSON, but {encoding}, which holds texts only")
+    return fields
 
 
 def _sent(

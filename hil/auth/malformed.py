@@ -77,20 +77,20 @@ def _acks(api: Api, token: SecretStr) -> dict[str, Request]:
         "a long token": "Bearer " + "a" * 1500,
         "Basic": "Basic b3duZXI6eA==",
     }
-    made = {f"ack: {name}": api.compose_ack(value) for name, value in values.items()}
-    made["ack: not UTF-8"] = api.compose_ack(b"Bearer \xff\xfe\x80")
+    made = {f"ack: {name}": api.compose_resource(value) for name, value in values.items()}
+    made["ack: not UTF-8"] = api.compose_resource(b"Bearer \xff\xfe\x80")
     bodies: dict[str, object] = {
         "empty": b"",
         "cut": b'{"',
         "invalid UTF-8": b"\xff",
         "null": None,
         "a list": [1],
-        "null in it": {api.profile.ack.required_field: None},
-        "an object in it": {api.profile.ack.required_field: {}},
-        "infinity": b'{"%b": 1e999}' % api.profile.ack.required_field.encode(),
+        "null in it": {api.profile.resource.body.required_field: None},
+        "an object in it": {api.profile.resource.body.required_field: {}},
+        "infinity": b'{"%b": 1e999}' % api.profile.resource.body.required_field.encode(),
     }
     for name, body in bodies.items():
-        made[f"ack: body {name}"] = api.compose_ack(token=token, body=body)
+        made[f"ack: body {name}"] = api.compose_resource(token=token, body=body)
     return made
 
 
@@ -109,13 +109,13 @@ def _admins(api: Api) -> dict[str, Request]:
         "another scheme": "Digest username=a",
         "commas": "Basic ,,,,",
     }
-    made = {f"admin: {name}": api.compose_admin(value) for name, value in values.items()}
-    made["admin: another method"] = api.compose_admin(method="DELETE")
+    made = {f"admin: {name}": api.compose_basic(value) for name, value in values.items()}
+    made["admin: another method"] = api.compose_basic(method="DELETE")
     return made
 
 
 def _heads(api: Api) -> dict[str, Request]:
-    sound = api.compose_admin()
+    sound = api.compose_basic()
     line = bytes(sound).partition(b"\r\n")[0]
     lines = {
         "garbage": b"GARBAGE",
@@ -149,5 +149,5 @@ def _heads(api: Api) -> dict[str, Request]:
         "a bad range": [b"Range: bytes=z"],
         "a hundred": [b"X-%d: 1" % i for i in range(100)],
     }.items():
-        made[f"header: {name}"] = api.compose("GET", api.profile.admin.path, headers)
+        made[f"header: {name}"] = api.compose("GET", api.profile.basic.path, headers)
     return made

@@ -1,173 +1,45 @@
 """The contract of an auth system: what the checks hold a target to. One YAML file for each.
 
-The checks name no route, status, text or lifetime themselves: they ask the profile.
+The checks name no route, status, text or lifetime themselves: they ask the profile. What a system
+does not have (a login, a Basic route, a body to its resource) its profile leaves out; asking for it
+raises :class:`~hil.auth.contract.NotPromised`, and the check is skipped with that reason.
 """
 
 from __future__ import annotations
 
 import csv
 import difflib
-import json
-from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, get_origin
+from typing import Annotated, Any, get_args
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, Field, ValidationError
+from pydantic.fields import FieldInfo
 
 from ..document import Document
 from ..errors import ConfigError
-from ..settings_file import SettingsFormat, settings_format
+from .contract import (
+    Basic,
+    Files,
+    Known,
+    Login,
+    NotPromised,
+    Part,
+    Refusals,
+    Resource,
+    Token,
+    promised,
+)
 
 PACKAGED = Path(__file__).parent.parent / "profiles"
 CATALOGUE = Path(__file__).parent.parent / "checks.csv"
 
 
-def _json_object(value: object) -> object:
-    """Bodies stand in the YAML as JSON text: so they are what goes over the wire."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except ValueError as error:
-        raise ValueError(f"is not JSON: {error}") from None
-
-
-JsonObject = Annotated[dict[str, Any], BeforeValidator(_json_object)]
-Status = Annotated[int, Field(ge=100, le=599)]
-Path_ = Annotated[str, Field(pattern=r"^/[!-~]*$")]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Login(_Part):
-    """Trading a password for a token: a JSON object there, a JSON object back.
-
-    :ivar token_field: where the token is in the answer
-    """
-
-    method: str = "POST"
-    path: Path_
-    user_field: str
-    password_field: str
-    token_field: str
-
-
-class Token(_Part):
-    """:ivar lifetime_s: ``exp`` minus the time of issue, seconds
-    :ivar leeway_s: seconds after ``exp`` for which a token may still be accepted
-    :ivar algorithms: the only ones that sign
-    :ivar claims: those with a fixed value, and the value
-    :ivar optional_claims: what else may be in a token, besides ``exp``
-    """
-
-    lifetime_s: int = Field(gt=0)
-    leeway_s: int = Field(default=0, ge=0, le=300)
-    algorithms: tuple[str, ...]
-    type: str = "JWT"
-    claims: Mapping[str, str]
-    optional_claims: tuple[str, ...] = ()
-
-
-class Ack(_Part):
-    """The route that demands a token.
-
-    :ivar body: a sound request
-    :ivar answer: what a sound request gets, compared as JSON
-    :ivar required_field: a body without it gets ``missing_status`` and ``missing_text``
-    """
-
-    method: str = "POST"
-    path: Path_
-    body: JsonObject
-    answer: JsonObject
-    required_field: str
-    missing_status: Status = 400
-    missing_text: str
-
-
-class Admin(_Part):
-    """The route that demands Basic credentials."""
-
-    method: str = "GET"
-    path: Path_
-    realm: str
-    answer: str
-
-
-class Files(_Part):
-    """Paths relative to the application's working directory; None: there is no such file.
-
-    :ivar secret: the signing key
-    :ivar settings: where the password is kept. None: the bench cannot write it, and takes the
-        password from devices.yaml
-    :ivar settings_format: ``camera``, ``plain`` or a template (:mod:`hil.settings_file`)
-    :ivar state: what else the application writes by itself. Like the two above, it is never
-        deployed, should it lie in the application's folder
-    """
-
-    secret: str | None = None
-    settings: str | None = None
-    settings_format: str | None = None
-    state: tuple[str, ...] = ()
-
-    @field_validator("settings_format")
-    @classmethod
-    def _sound_format(cls, text: str | None) -> str | None:
-        if text is not None:
-            settings_format(text)
-        return text
-
-    @model_validator(mode="after")
-    def _both_or_neither(self) -> Files:
-        if (self.settings is None) != (self.settings_format is None):
-            raise ValueError(
-                "'settings' and 'settings_format' go together: a file, and how to write it"
-            )
-        return self
-
-    @property
-    def format(self) -> SettingsFormat | None:
-        """How to write ``settings``."""
-        return settings_format(self.settings_format) if self.settings_format else None
-
-    @property
-    def written_by_the_application(self) -> frozenset[str]:
-        """What is the board's own and no part of the application."""
-        return frozenset(path for path in (self.secret, self.settings, *self.state) if path)
-
-
-class Known(_Part):
-    """A deviation that the target's makers have declared.
-
-    :ivar check: its id in the catalogue
-    :ivar reason: why it is so, in the report beside it
-    :ivar link: where it is discussed: an issue, a line of source, a document
-    """
-
-    check: str
-    reason: Annotated[str, Field(pattern=r"\S")]
-    link: str = ""
-
-
-class Profile(_Part):
+class Profile(Part):
     """:ivar name: the packaged profile's name, or the file's without its suffix
     :ivar title: whose contract this is
     :ivar source: the document that promises it
     :ivar user: user to log in as, unless devices.yaml names another
-    :ivar unauthorized_status: for missing and wrong credentials
-    :ivar throttled_status: what a target may answer instead after many wrong passwords; None: it
-        never does
     :ivar secret_bytes: length of the signing key
     :ivar body_limit: the largest request body that is read, bytes
     :ivar boot_timeout_s: seconds from a reset to the first answer
@@ -184,13 +56,12 @@ class Profile(_Part):
     title: str
     source: str
     user: str
-    login: Login
-    token: Token
-    ack: Ack
-    admin: Admin
+    given_login: Login | None = Field(default=None, alias="login")
+    given_token: Token | None = Field(default=None, alias="token")
+    given_resource: Resource | None = Field(default=None, alias="resource")
+    given_basic: Basic | None = Field(default=None, alias="basic")
     files: Files = Files()
-    unauthorized_status: Status = 401
-    throttled_status: Status | None = None
+    refusals: Refusals = Refusals()
     secret_bytes: int = Field(default=32, ge=1)
     body_limit: int = Field(default=16 * 1024, ge=1)
     boot_timeout_s: float = Field(default=30.0, gt=0)
@@ -201,22 +72,76 @@ class Profile(_Part):
     known: tuple[Known, ...] = ()
 
     @property
-    def unauthorized(self) -> frozenset[int]:
-        """Statuses that refuse a missing or an unsound credential."""
-        return frozenset({self.unauthorized_status})
+    def login(self) -> Login:
+        """:raises NotPromised: nothing trades a password for a token"""
+        return promised(self.given_login, "login")
+
+    @property
+    def json_login(self) -> Login:
+        """:raises NotPromised: there is no login, or its request is not JSON"""
+        if self.login.encoding != "json":
+            raise NotPromised(f"its login is no JSON, but {self.login.encoding}")
+        return self.login
+
+    @property
+    def token(self) -> Token:
+        """:raises NotPromised: there are no tokens"""
+        return promised(self.given_token, "token")
+
+    @property
+    def resource(self) -> Resource:
+        """:raises NotPromised: no route demands a token"""
+        return promised(self.given_resource, "resource that demands a token")
+
+    @property
+    def scheme(self) -> str:
+        """The scheme before a token. :raises NotPromised: there is none"""
+        return promised(self.resource.scheme or None, "scheme before a token")
+
+    @property
+    def basic(self) -> Basic:
+        """:raises NotPromised: no route demands Basic credentials"""
+        return promised(self.given_basic, "route that demands Basic credentials")
+
+    @property
+    def routes(self) -> tuple[Login | Resource | Basic, ...]:
+        """Those that there are."""
+        parts = (self.given_login, self.given_resource, self.given_basic)
+        return tuple(part for part in parts if part)
+
+    @property
+    def no_credentials(self) -> frozenset[int]:
+        """Statuses that refuse a request without credentials."""
+        return frozenset({self.refusals.missing})
+
+    @property
+    def bad_token(self) -> frozenset[int]:
+        """Statuses that refuse a token that is malformed, forged or expired."""
+        return frozenset({self.refusals.token})
+
+    @property
+    def no_token(self) -> frozenset[int]:
+        """Statuses for credentials of which it is open whether there are any: ``Bearer`` alone."""
+        return self.no_credentials | self.bad_token
+
+    @property
+    def bad_password(self) -> frozenset[int]:
+        """Statuses that refuse a wrong password."""
+        return frozenset({self.refusals.password})
 
     @property
     def wrong_password(self) -> frozenset[int]:
-        """Statuses that refuse a wrong password: a guess may be throttled."""
-        throttled = {self.throttled_status} if self.throttled_status else set()
-        return self.unauthorized | throttled
+        """The same after others: a guess may be throttled."""
+        throttled = {self.refusals.throttled} if self.refusals.throttled else set()
+        return self.bad_password | throttled
 
     @property
     def hidden_fields(self) -> tuple[str, ...]:
         """Fields whose text is never shown."""
         from .redaction import HIDDEN_FIELDS
 
-        return (*HIDDEN_FIELDS, self.login.password_field, self.login.token_field)
+        login = self.given_login
+        return (*HIDDEN_FIELDS, *((login.password_field, login.token_field) if login else ()))
 
 
 def load_profile(name_or_path: str | Path) -> Profile:
@@ -294,12 +219,23 @@ def _mistake(document: Document, place: tuple[str, ...], kind: str, message: str
 
 
 def _fields(place: tuple[str, ...]) -> list[str]:
+    """The keys that there are at this place, as they are written."""
     model: type[BaseModel] = Profile
     for part in place:
-        field = model.model_fields.get(part)
-        kind: Any = field.annotation if field else None
-        # In Python 3.10 a tuple[Known, ...] counts as a class too.
-        if not isinstance(kind, type) or get_origin(kind):
-            return sorted(Known.model_fields)
-        model = kind
-    return sorted(model.model_fields)
+        field = _named(model).get(part)
+        inside = [kind for kind in _kinds(field.annotation if field else None) if _is_part(kind)]
+        model = inside[0] if inside else Known
+    return sorted(_named(model))
+
+
+def _named(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    return {field.alias or name: field for name, field in model.model_fields.items()}
+
+
+def _kinds(annotation: Any) -> tuple[Any, ...]:
+    """``Login | None`` is two of them."""
+    return get_args(annotation) or (annotation,)
+
+
+def _is_part(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)

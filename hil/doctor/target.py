@@ -235,21 +235,22 @@ def _other_application(url: str, profile: Profile, deadline: Deadline) -> str:
     :raises Finding: no answer
     """
     from ..auth.client import Api, Credentials
+    from ..auth.contract import Basic
     from ..secrets import SecretStr
 
     timeout = max(0.1, min(HTTP_S, deadline.remaining() / 2))
     api = Api(url, profile, Credentials("", SecretStr("")), timeout=timeout)
-    ack, admin = profile.ack, profile.admin
-    for route, answer in (
-        (f"{ack.method} {ack.path}", api.request(ack.method, ack.path)),
-        (f"{admin.method} {admin.path}", api.request(admin.method, admin.path)),
-    ):
-        if answer.status_code != profile.unauthorized_status:
+    for part in (profile.given_resource, profile.given_basic):
+        if part is None:
+            continue
+        route, answer = f"{part.method} {part.path}", api.request(part.method, part.path)
+        if answer.status_code not in profile.no_credentials:
             return (
                 f"{route} without credentials gets {answer.status_code}, promised is "
-                f"{profile.unauthorized_status}"
+                f"{profile.refusals.missing}"
             )
-    challenge = answer.headers.get("www-authenticate", "")
-    if profile.admin.realm not in challenge:
-        return f"{route} asks for another realm than {profile.admin.realm!a}: {challenge[:80]!a}"
+        challenge = answer.headers.get("www-authenticate", "")
+        realm = part.realm if isinstance(part, Basic) else ""
+        if realm not in challenge:
+            return f"{route} asks for another realm than {realm!a}: {challenge[:80]!a}"
     return ""

@@ -94,8 +94,8 @@ def test_a_client_logs_in_and_uses_its_token(api: Api) -> None:
     assert api.login().status_code == 200
     assert api.token() == TOKEN
     assert repr(api.token()) == f"<secret: {len(TOKEN)} chars>"
-    assert api.ack().json() == {"ok": True, "user": "owner"}
-    assert api.admin().text == "hi owner"
+    assert api.resource().json() == {"ok": True, "user": "owner"}
+    assert api.basic().text == "hi owner"
 
 
 def test_a_wrong_password_gives_no_token(api: Api) -> None:
@@ -103,14 +103,14 @@ def test_a_wrong_password_gives_no_token(api: Api) -> None:
     api.credentials = api.credentials.with_password(SecretStr("wrong"))
     with pytest.raises(Finding, match="the right password gets a token"):
         api.token()
-    assert api.admin().status_code == 401
-    assert api.ack("nonsense").status_code == 401
+    assert api.basic().status_code == 401
+    assert api.resource("nonsense").status_code == 401
 
 
 def test_the_composed_requests_are_what_the_client_sends(api: Api, raw: RawClient) -> None:
     verdict.accepted(raw.send(api.compose_login()), "login")
-    verdict.accepted(raw.send(api.compose_ack(token=TOKEN)), "ack")
-    verdict.accepted(raw.send(api.compose_admin(f"Basic {api.credentials.basic}")), "admin")
+    verdict.accepted(raw.send(api.compose_resource(token=TOKEN)), "ack")
+    verdict.accepted(raw.send(api.compose_basic(f"Basic {api.credentials.basic}")), "admin")
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_a_composed_request_hides_the_profiles_fields(api: Api) -> None:
 
 def test_a_request_without_a_content_type_has_none(api: Api) -> None:
     assert b"ontent-Type" not in api.compose_login(content_type=None)
-    assert b"uthorization" not in api.compose_ack()
+    assert b"uthorization" not in api.compose_resource()
 
 
 def test_each_request_has_a_connection_of_its_own(
@@ -155,14 +155,14 @@ def test_each_request_has_a_connection_of_its_own(
 
     monkeypatch.setattr(server, "process_request", count)
     for _ in range(3):
-        api.admin()
+        api.basic()
     assert len(set(peers)) == 3
 
 
 def test_a_proxy_of_the_environment_is_not_used(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
-    assert api.admin().status_code == 200
+    assert api.basic().status_code == 200
 
 
 def test_an_application_that_answers_is_alive(api: Api) -> None:

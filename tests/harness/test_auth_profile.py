@@ -20,13 +20,19 @@ def test_the_camera_profile_says_what_the_document_promises() -> None:
     assert (camera.name, camera.user) == ("camera", "owner")
     assert (camera.login.method, camera.login.path) == ("POST", "/api/login")
     assert (camera.login.user_field, camera.login.password_field) == ("user", "pass")
-    assert (camera.ack.path, camera.ack.answer) == ("/api/ack", {"ok": True, "user": "owner"})
-    assert (camera.ack.missing_status, camera.ack.missing_text) == (400, "missing count")
-    assert (camera.admin.realm, camera.admin.answer) == ("Backyard cam admin", "hi owner")
+    assert (camera.resource.path, camera.resource.answer) == (
+        "/api/ack",
+        {"ok": True, "user": "owner"},
+    )
+    assert (camera.resource.body.missing_status, camera.resource.body.missing_text) == (
+        400,
+        "missing count",
+    )
+    assert (camera.basic.realm, camera.basic.answer) == ("Backyard cam admin", "hi owner")
     assert (camera.token.lifetime_s, camera.token.claims) == (3600, {"sub": "owner"})
     assert (camera.files.secret, camera.secret_bytes) == ("secret.bin", 32)
     assert camera.wrong_password == {401, 429}
-    assert camera.unauthorized == {401}
+    assert camera.no_credentials == camera.bad_token == camera.bad_password == {401}
 
 
 def test_a_profile_cannot_be_changed() -> None:
@@ -38,7 +44,7 @@ def test_a_profile_beside_ones_own_tests(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(CAMERA.replace("hi owner", "welcome").replace("user: owner", "user: 007", 1))
     mine = load_profile(path)
-    assert (mine.name, mine.admin.answer, mine.user) == ("mine", "welcome", "007")
+    assert (mine.name, mine.basic.answer, mine.user) == ("mine", "welcome", "007")
 
 
 @pytest.mark.parametrize(
@@ -46,8 +52,8 @@ def test_a_profile_beside_ones_own_tests(tmp_path: Path) -> None:
     [
         ("lifetime_s: 3600", "lifetime_s: an hour", "  lifetime_s: an hour", "'lifetime_s': "),
         ("lifetime_s: 3600", "lifetime: 3600", "  lifetime: 3600", "did you mean 'lifetime_s'?"),
-        ("  realm: Backyard cam admin\n", "", "admin:", "'realm' is missing"),
-        ('\'{"count": 1}\'', "'{count: 1}'", "  body: '{count: 1}'", "'body': is not JSON"),
+        ("  realm: Backyard cam admin\n", "", "basic:", "'realm' is missing"),
+        ('\'{"count": 1}\'', "'{count: 1}'", "    sound: '{count: 1}'", "'sound': is not JSON"),
         ("path: /admin", "path: admin", "  path: admin", "'path': "),
         ("secret_bytes: 32", "secret_bytes: 0", "secret_bytes: 0", "'secret_bytes': "),
         ("known: []", "konwn: []", "konwn: []", "did you mean 'known'?"),

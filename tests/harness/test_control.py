@@ -50,7 +50,7 @@ def test_a_file_comes_back_and_the_application_runs_on(target: Target) -> None:
     assert files.read("lens.bin") == data
     files.remove("lens.bin")
     assert not files.exists("lens.bin")
-    assert target.api.ack(token).status_code == 200
+    assert target.api.resource(token).status_code == 200
 
 
 def test_the_key_in_use_is_the_one_before_the_rotation_until_the_reboot(target: Target) -> None:
@@ -66,9 +66,9 @@ def test_the_key_in_use_is_the_one_before_the_rotation_until_the_reboot(target: 
 
 def test_a_minted_token_is_as_good_as_an_issued_one(target: Target) -> None:
     mint = present(target.controls, "mint")
-    assert target.api.ack(mint()).status_code == 200
-    assert target.api.ack(mint(key=b"x" * 32)).status_code == 401
-    assert target.api.ack(mint(without=["exp"])).status_code == 401
+    assert target.api.resource(mint()).status_code == 200
+    assert target.api.resource(mint(key=b"x" * 32)).status_code == 401
+    assert target.api.resource(mint(without=["exp"])).status_code == 401
 
 
 def test_a_changed_password_is_changed_back(target: Target) -> None:

@@ -31,11 +31,11 @@ CHECKS = """
 
     @check("BAS-03", must, "one")
     def test_a_known_deviation_that_still_deviates(api, profile):
-        assert api.admin().text == profile.admin.answer
+        assert api.basic().text == profile.basic.answer
 
     @check("BAS-12", must, "two")
     def test_a_known_deviation_that_is_none_any_more(api):
-        assert api.admin().status_code == 200
+        assert api.basic().status_code == 200
 
     @check("BAS-04", must, "RFC 9999 §3")
     def test_it_is_told_in_one_screen(api, raw, clock, remark):
@@ -45,7 +45,7 @@ CHECKS = """
         '''
         clock.skew(86_400)
         remark("seen", "by the way")
-        verdict.refused(raw.send(api.compose_admin(f"Basic {api.credentials.basic}")), "x",
+        verdict.refused(raw.send(api.compose_basic(f"Basic {api.credentials.basic}")), "x",
                         status={401})
 
     @check("BAS-05", must, "three")

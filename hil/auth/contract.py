@@ -1,0 +1,205 @@
+"""The parts of a profile: one class for each thing that an auth system may promise.
+
+:class:`hil.auth.profile.Profile` puts them together; what a system does not have is left out there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    field_validator,
+    model_validator,
+)
+
+from ..errors import Unavailable
+from ..settings_file import SettingsFormat, settings_format
+
+
+class NotPromised(Unavailable):
+    """The profile says nothing of this: what would check it is skipped."""
+
+
+_P = TypeVar("_P")
+
+
+def promised(part: _P | None, what: str) -> _P:
+    if part is None:
+        raise NotPromised(f"its profile has no {what}")
+    return part
+
+
+def _json(value: object) -> object:
+    """Bodies stand in the YAML as JSON text: so they are what goes over the wire."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError as error:
+        raise ValueError(f"is not JSON: {error}") from None
+
+
+Json = Annotated[JsonValue, BeforeValidator(_json)]
+JsonObject = Annotated[dict[str, Any], BeforeValidator(_json)]
+Status = Annotated[int, Field(ge=100, le=599)]
+Path_ = Annotated[str, Field(pattern=r"^/[!-~]*$")]
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Login(Part):
+    """Trading a password for a token. The answer is a JSON object.
+
+    :ivar encoding: how user and password travel: as a JSON object, as a form (``application/
+        x-www-form-urlencoded``), or as ``Authorization: Basic`` without a body
+    :ivar user_field: its name in the object or form; likewise ``password_field``
+    :ivar token_field: where the token is in the answer
+    """
+
+    method: str = "POST"
+    path: Path_
+    encoding: Literal["json", "form", "basic"] = "json"
+    user_field: str = "username"
+    password_field: str = "password"  # noqa: S105 - a name
+    token_field: str
+
+
+class Token(Part):
+    """:ivar lifetime_s: ``exp`` minus the time of issue, seconds
+    :ivar leeway_s: seconds after ``exp`` for which a token may still be accepted
+    :ivar algorithms: the only ones that sign
+    :ivar claims: those with a fixed value, and the value
+    :ivar optional_claims: what else may be in a token, besides ``exp``
+    """
+
+    lifetime_s: int = Field(gt=0)
+    leeway_s: int = Field(default=0, ge=0, le=300)
+    algorithms: tuple[str, ...]
+    type: str = "JWT"
+    claims: Mapping[str, JsonValue]
+    optional_claims: tuple[str, ...] = ()
+
+
+class Body(Part):
+    """What a request to the resource must hold.
+
+    :ivar sound: the JSON object of a sound request
+    :ivar required_field: a body without it gets ``missing_status`` and ``missing_text``
+    """
+
+    sound: JsonObject
+    required_field: str
+    missing_status: Status = 400
+    missing_text: str
+
+
+class Resource(Part):
+    """The route that demands a token: RFC 6750's protected resource.
+
+    :ivar answer: what a sound request gets, compared as JSON
+    :ivar scheme: the authentication scheme before the token in ``Authorization``; empty: the token
+        stands there alone
+    """
+
+    method: str = "POST"
+    path: Path_
+    answer: Json
+    scheme: Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]*$")] = "Bearer"
+    given_body: Body | None = Field(default=None, alias="body")
+
+    @property
+    def body(self) -> Body:
+        """:raises NotPromised: a request has none"""
+        return promised(self.given_body, "body for its resource")
+
+
+class Basic(Part):
+    """The route that demands Basic credentials.
+
+    :ivar answer: the body that the right ones get, as text
+    """
+
+    method: str = "GET"
+    path: Path_
+    realm: str
+    answer: str
+
+
+class Refusals(Part):
+    """The status that refuses, for each kind of refusal; the source documents differ.
+
+    :ivar missing: no credentials at all
+    :ivar token: a token that is malformed, forged or expired
+    :ivar password: a wrong password, or a user that there is not
+    :ivar throttled: what a target may answer instead after many wrong passwords; None: it never
+        does
+    """
+
+    missing: Status = 401
+    token: Status = 401
+    password: Status = 401
+    throttled: Status | None = None
+
+
+class Files(Part):
+    """Paths relative to the application's working directory; None: there is no such file.
+
+    :ivar secret: the signing key
+    :ivar settings: where the password is kept. None: the bench cannot write it, and takes the
+        password from devices.yaml
+    :ivar settings_format: ``camera``, ``plain`` or a template (:mod:`hil.settings_file`)
+    :ivar state: what else the application writes by itself. Like the two above, it is never
+        deployed, should it lie in the application's folder
+    """
+
+    secret: str | None = None
+    settings: str | None = None
+    settings_format: str | None = None
+    state: tuple[str, ...] = ()
+
+    @field_validator("settings_format")
+    @classmethod
+    def _sound_format(cls, text: str | None) -> str | None:
+        if text is not None:
+            settings_format(text)
+        return text
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Files:
+        if (self.settings is None) != (self.settings_format is None):
+            raise ValueError(
+                "'settings' and 'settings_format' go together: a file, and how to write it"
+            )
+        return self
+
+    @property
+    def format(self) -> SettingsFormat | None:
+        """How to write ``settings``."""
+        return settings_format(self.settings_format) if self.settings_format else None
+
+    @property
+    def written_by_the_application(self) -> frozenset[str]:
+        """What is the board's own and no part of the application."""
+        return frozenset(path for path in (self.secret, self.settings, *self.state) if path)
+
+
+class Known(Part):
+    """A deviation that the target's makers have declared.
+
+    :ivar check: its id in the catalogue
+    :ivar reason: why it is so, in the report beside it
+    :ivar link: where it is discussed: an issue, a line of source, a document
+    """
+
+    check: str
+    reason: Annotated[str, Field(pattern=r"\S")]
+    link: str = ""

@@ -1,0 +1,92 @@
+"""What a profile leaves out, and how requests look under another contract than the camera's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hil.auth.client import Api, Credentials, basic
+from hil.auth.contract import NotPromised
+from hil.auth.profile import Profile, load_profile
+from hil.secrets import SecretStr
+
+LOGIN = """
+login:
+  path: /login
+  encoding: {encoding}
+  user_field: email
+  password_field: pw
+  token_field: token
+"""
+RESOURCE = """
+resource:
+  method: GET
+  path: /get-user
+  scheme: "{scheme}"
+  answer: '["any", "JSON"]'
+"""
+
+
+def profile(folder: Path, *parts: str) -> Profile:
+    path = folder / "made.yaml"
+    path.write_text("title: made\nsource: here\nuser: ada@example.com\n" + "".join(parts))
+    return load_profile(path)
+
+
+def api(made: Profile) -> Api:
+    return Api("http://127.0.0.1:1", made, Credentials(made.user, SecretStr("pä ss")))
+
+
+@pytest.mark.parametrize("part", ["login", "json_login", "token", "resource", "scheme", "basic"])
+def test_a_part_that_is_left_out_is_told_by_name(tmp_path: Path, part: str) -> None:
+    with pytest.raises(NotPromised, match="its profile has no "):
+        getattr(profile(tmp_path), part)
+
+
+def test_a_login_by_form(tmp_path: Path) -> None:
+    sent = bytes(api(profile(tmp_path, LOGIN.format(encoding="form"))).compose_login())
+    assert b"Content-Type: application/x-www-form-urlencoded\r\n" in sent
+    assert sent.endswith(b"\r\n\r\nemail=ada%40example.com&pw=p%C3%A4+ss")
+
+
+def test_a_login_by_basic_has_no_body(tmp_path: Path) -> None:
+    sent = bytes(api(profile(tmp_path, LOGIN.format(encoding="basic"))).compose_login())
+    assert f"Authorization: Basic {basic('ada@example.com', 'pä ss')}\r\n".encode() in sent
+    assert b"Content-Type" not in sent
+    assert sent.endswith(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize("encoding", ["form", "basic"])
+def test_what_only_json_can_say_is_not_sent_otherwise(tmp_path: Path, encoding: str) -> None:
+    other = api(profile(tmp_path, LOGIN.format(encoding=encoding)))
+    for unsound in ({"body": b"{"}, {"password": None}, {"content_type": "text/plain"}):
+        with pytest.raises(NotPromised, match=f"no JSON, but {encoding}"):
+            other.compose_login(**unsound)
+
+
+def test_a_resource_without_a_body(tmp_path: Path) -> None:
+    made = profile(tmp_path, RESOURCE.format(scheme="Apikey"))
+    assert made.resource.answer == ["any", "JSON"]
+    sent = bytes(api(made).compose_resource(token="t0"))
+    assert sent.startswith(b"GET /get-user HTTP/1.1\r\n")
+    assert b"Authorization: Apikey t0\r\n" in sent
+    assert b"Content-" not in sent
+    with pytest.raises(NotPromised, match="its profile has no body"):
+        api(made).compose_resource(token="t0", body=b"{}")
+
+
+def test_a_token_may_stand_alone(tmp_path: Path) -> None:
+    made = profile(tmp_path, RESOURCE.format(scheme=""))
+    assert b"Authorization: t0\r\n" in bytes(api(made).compose_resource(token="t0"))
+    with pytest.raises(NotPromised, match="no scheme before a token"):
+        _ = made.scheme
+
+
+def test_each_kind_of_refusal_has_its_status(tmp_path: Path) -> None:
+    made = profile(tmp_path, "refusals: {token: 400, password: 403, throttled: 429}\n")
+    assert made.no_credentials == {401}
+    assert made.bad_token == {400}
+    assert made.no_token == {400, 401}
+    assert made.bad_password == {403}
+    assert made.wrong_password == {403, 429}
