@@ -114,7 +114,10 @@ def _says_who_and_until_when(answer: Answer, profile: Profile) -> None:
     exp = claims.get("exp")
     if not isinstance(exp, int | float) or isinstance(exp, bool):
         verdict.broken("exp is a JSON number", answer, f"it is a {type(exp).__name__}")
-    allowed = {"exp", *profile.token.claims, *profile.token.optional_claims}
+    if lacking := sorted(set(profile.token.required_claims) - claims.keys()):
+        verdict.broken(f"it has the claims {', '.join(lacking)}", answer, "it has not")
+    kind = profile.token
+    allowed = {"exp", *kind.claims, *kind.required_claims, *kind.optional_claims}
     if extra := sorted(claims.keys() - allowed):
         verdict.broken(
             f"the claims are {', '.join(sorted(allowed))}", answer, f"also {', '.join(extra)}"

@@ -541,12 +541,13 @@ def test_the_key_of_a_token_cannot_be_guessed(
     context = {
         "the user name": api.credentials.user,
         "the password": api.credentials.password,
-        "the realm": profile.basic.realm,
         "the title": profile.title,
         "the host": urlsplit(api.base_url).hostname or "",
         "the base URL": api.base_url,
-        "the admin route's answer": profile.basic.answer,
     }
+    if profile.given_basic:
+        context["the realm"] = profile.given_basic.realm
+        context["the answer to Basic"] = profile.given_basic.answer
     context |= {f"the claim {name}": str(value) for name, value in issued.claims.items()}
     numbers = {}
     if target.unique_id:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
@@ -65,6 +65,8 @@ class Api:
     :param timeout: seconds for one request
     :param observe: is told every answer
     :ivar credentials: what ``login`` and ``basic`` use unless told otherwise; may be replaced
+    :ivar others: the passwords of other users
+    :ivar api_key: None: the bench knows none
     """
 
     def __init__(
@@ -81,11 +83,33 @@ class Api:
         self.credentials = credentials
         self.timeout = timeout
         self.observe = observe
+        self.others: Mapping[str, SecretStr] = {}
+        self.api_key: SecretStr | None = None
         self._host = urlsplit(self.base_url).netloc
         self._client: httpx.Client | None = None
 
     def __repr__(self) -> str:
         return f"Api({self.base_url})"
+
+    def of(self, user: str) -> Api:
+        """The same routes for another user.
+
+        :raises NotPromised: the bench has no password of theirs
+        """
+        from .contract import NotPromised
+
+        known = {self.credentials.user: self.credentials.password, **self.others}
+        if user not in known:
+            raise NotPromised(f"the bench has no password of the user {user!r}")
+        other = Api(
+            self.base_url,
+            self.profile,
+            Credentials(user, known[user]),
+            self.timeout,
+            observe=self.observe,
+        )
+        other.others, other.api_key = known, self.api_key
+        return other
 
     # -- as a client would -------------------------------------------------------------------
 
@@ -226,7 +250,11 @@ class Api:
             body,
             host=self._host,
             hidden=self.profile.hidden_fields,
-            secrets=(self.credentials.password,),
+            secrets=(
+                self.credentials.password,
+                *self.others.values(),
+                *([self.api_key] if self.api_key else []),
+            ),
         )
 
     def compose_login(
@@ -310,6 +338,31 @@ class Api:
         if authorization is not None:
             fields.append(("Authorization", authorization))
         return self.compose(method or route.method, route.path, [*fields, *headers])
+
+    def compose_key(
+        self,
+        authorization: str | bytes | None = None,
+        *,
+        key: str | None = None,
+        query: Iterable[tuple[str, str]] = (),
+        headers: Iterable[Header] = (),
+    ) -> Request:
+        """A request for what an API key opens; with none of the arguments without credentials.
+
+        :param authorization: the whole value of the field
+        :param key: short for the profile's scheme and this key
+        :param query: fields of the query, and their values
+        """
+        route = self.profile.api_key
+        if key is not None:
+            authorization = f"{route.scheme} {key}".lstrip(" ")
+        fields: list[Header] = [] if authorization is None else [("Authorization", authorization)]
+        fields += headers
+        pairs = list(query)
+        target = SecretStr(f"{route.path}?{urlencode(pairs)}" if pairs else route.path)
+        if route.given_body is None:
+            return self.compose(route.method, target, fields)
+        return self.compose(route.method, target, *_sent(route.body.sound, JSON, fields))
 
     def _fields(self, user: Any, password: Any) -> dict[str, Any]:
         login = self.profile.login

@@ -49,6 +49,7 @@ def _json(value: object) -> object:
 Json = Annotated[JsonValue, BeforeValidator(_json)]
 JsonObject = Annotated[dict[str, Any], BeforeValidator(_json)]
 Status = Annotated[int, Field(ge=100, le=599)]
+_SCHEME = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]*$"
 Path_ = Annotated[str, Field(pattern=r"^/[!-~]*$")]
 
 
@@ -78,7 +79,8 @@ class Token(Part):
     :ivar leeway_s: seconds after ``exp`` for which a token may still be accepted
     :ivar algorithms: the only ones that sign
     :ivar claims: those with a fixed value, and the value
-    :ivar optional_claims: what else may be in a token, besides ``exp``
+    :ivar required_claims: those that must be there, whatever their value, besides ``exp``
+    :ivar optional_claims: what else may be in a token
     """
 
     lifetime_s: int = Field(gt=0)
@@ -86,6 +88,7 @@ class Token(Part):
     algorithms: tuple[str, ...]
     type: str = "JWT"
     claims: Mapping[str, JsonValue]
+    required_claims: tuple[str, ...] = ()
     optional_claims: tuple[str, ...] = ()
 
 
@@ -113,7 +116,7 @@ class Resource(Part):
     method: str = "POST"
     path: Path_
     answer: Json
-    scheme: Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]*$")] = "Bearer"
+    scheme: Annotated[str, Field(pattern=_SCHEME)] = "Bearer"
     given_body: Body | None = Field(default=None, alias="body")
 
     @property
@@ -148,6 +151,84 @@ class Refusals(Part):
     token: Status = 401
     password: Status = 401
     throttled: Status | None = None
+
+
+class Refresh(Part):
+    """Trading a refresh token for new tokens (RFC 6749 section 6).
+
+    :ivar field: the refresh token's name: in the answer to a login, in the JSON object of the
+        request, and in the answer to that
+    :ivar token: what a refresh token holds; None: it is opaque
+    :ivar absolute_lifetime_s: seconds from the login to the end of all refreshing; None: the source
+        promises none
+    """
+
+    method: str = "POST"
+    path: Path_
+    field: str = "refresh_token"
+    token: Token | None = None
+    absolute_lifetime_s: int | None = Field(default=None, gt=0)
+
+
+class Logout(Part):
+    """Ending a login, by its access token in ``Authorization``.
+
+    :ivar statuses: of a logout that has succeeded
+    :ivar store: the service of devices.yaml that keeps what was revoked; None: the target itself
+    :ivar store_down: the status of every request with a token while that service is down
+    :ivar survives_restart: what was revoked stays so
+    """
+
+    method: str = "POST"
+    path: Path_
+    statuses: tuple[Status, ...] = (200, 204)
+    store: str | None = None
+    store_down: Status = 503
+    survives_restart: bool = True
+
+
+class ApiKey(Resource):
+    """The route that demands an API key.
+
+    :ivar query: the query's field that takes the key, too; None: none does
+    """
+
+    method: str = "GET"
+    scheme: Annotated[str, Field(pattern=_SCHEME)] = "Apikey"
+    query: str | None = None
+
+
+class Guarded(Part):
+    """A route that a token opens, of which only the status matters."""
+
+    method: str = "GET"
+    path: Path_
+
+
+class Whose(Guarded):
+    """A route that tells whose token it was.
+
+    :ivar field: where in the answer's JSON object the user's name is
+    """
+
+    field: str
+
+
+class Roles(Part):
+    """Who may what.
+
+    :ivar claim: the token's claim with the role; None: the token has none
+    :ivar basic_user: a user who may use the resource and not ``admin``
+    :ivar admin_user: one who may use both
+    :ivar admin: the route for admins
+    :ivar refused: the status for a sound token of a user who may not (RFC 9110 section 15.5.4)
+    """
+
+    claim: str | None = "role"
+    basic_user: str
+    admin_user: str
+    admin: Guarded
+    refused: Status = 403
 
 
 class Files(Part):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import difflib
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -19,15 +20,20 @@ from pydantic.fields import FieldInfo
 from ..document import Document
 from ..errors import ConfigError
 from .contract import (
+    ApiKey,
     Basic,
     Files,
     Known,
     Login,
+    Logout,
     NotPromised,
     Part,
+    Refresh,
     Refusals,
     Resource,
+    Roles,
     Token,
+    Whose,
     promised,
 )
 
@@ -40,6 +46,8 @@ class Profile(Part):
     :ivar title: whose contract this is
     :ivar source: the document that promises it
     :ivar user: user to log in as, unless devices.yaml names another
+    :ivar second_user: another one; None: there is one user
+    :ivar other_tokens: further kinds of tokens, by name, that open nothing here
     :ivar secret_bytes: length of the signing key
     :ivar body_limit: the largest request body that is read, bytes
     :ivar boot_timeout_s: seconds from a reset to the first answer
@@ -56,10 +64,17 @@ class Profile(Part):
     title: str
     source: str
     user: str
+    second_user: str | None = None
+    other_tokens: Mapping[str, Token] = {}
     given_login: Login | None = Field(default=None, alias="login")
     given_token: Token | None = Field(default=None, alias="token")
     given_resource: Resource | None = Field(default=None, alias="resource")
     given_basic: Basic | None = Field(default=None, alias="basic")
+    given_refresh: Refresh | None = Field(default=None, alias="refresh")
+    given_logout: Logout | None = Field(default=None, alias="logout")
+    given_api_key: ApiKey | None = Field(default=None, alias="api_key")
+    given_roles: Roles | None = Field(default=None, alias="roles")
+    given_whose: Whose | None = Field(default=None, alias="whose")
     files: Files = Files()
     refusals: Refusals = Refusals()
     secret_bytes: int = Field(default=32, ge=1)
@@ -84,6 +99,13 @@ class Profile(Part):
         return self.login
 
     @property
+    def basic_login(self) -> Login:
+        """:raises NotPromised: there is no login, or it is not by Basic credentials"""
+        if self.login.encoding != "basic":
+            raise NotPromised(f"its login is not by Basic credentials, but {self.login.encoding}")
+        return self.login
+
+    @property
     def token(self) -> Token:
         """:raises NotPromised: there are no tokens"""
         return promised(self.given_token, "token")
@@ -102,6 +124,36 @@ class Profile(Part):
     def basic(self) -> Basic:
         """:raises NotPromised: no route demands Basic credentials"""
         return promised(self.given_basic, "route that demands Basic credentials")
+
+    @property
+    def refresh(self) -> Refresh:
+        """:raises NotPromised: there are no refresh tokens"""
+        return promised(self.given_refresh, "refresh tokens")
+
+    @property
+    def logout(self) -> Logout:
+        """:raises NotPromised: there is no logout"""
+        return promised(self.given_logout, "logout")
+
+    @property
+    def api_key(self) -> ApiKey:
+        """:raises NotPromised: no route demands an API key"""
+        return promised(self.given_api_key, "API keys")
+
+    @property
+    def key_scheme(self) -> str:
+        """The scheme before an API key. :raises NotPromised: there is none, or are no keys"""
+        return promised(self.api_key.scheme or None, "scheme before an API key")
+
+    @property
+    def roles(self) -> Roles:
+        """:raises NotPromised: all users may the same"""
+        return promised(self.given_roles, "roles")
+
+    @property
+    def whose(self) -> Whose:
+        """:raises NotPromised: no route tells whose token it was"""
+        return promised(self.given_whose, "route that tells whose token it was")
 
     @property
     def routes(self) -> tuple[Login | Resource | Basic, ...]:
@@ -141,7 +193,10 @@ class Profile(Part):
         from .redaction import HIDDEN_FIELDS
 
         login = self.given_login
-        return (*HIDDEN_FIELDS, *((login.password_field, login.token_field) if login else ()))
+        fields = (login.password_field, login.token_field) if login else ()
+        refresh = (self.given_refresh.field,) if self.given_refresh else ()
+        query = self.given_api_key.query if self.given_api_key else None
+        return (*HIDDEN_FIELDS, *fields, *refresh, *((query,) if query else ()))
 
 
 def load_profile(name_or_path: str | Path) -> Profile:

@@ -15,6 +15,10 @@ GROUPS = {
     "expiry": "expiry and clock",
     "rotation": "rotation and reboot",
     "basic": "basic",
+    "refresh": "refresh",
+    "revocation": "revocation",
+    "api_key": "api-key",
+    "roles": "roles",
     "transport": "transport-robustness",
     "leaks": "info-leak",
 }

@@ -1,0 +1,226 @@
+"""Revocation: a token that was logged out is dead, however it is written, and stays so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.auth import tokens, verdict
+from hil.check import check, must, should
+from hil.secrets import SecretStr
+from hil.target import Absent
+
+if TYPE_CHECKING:
+    from hil.auth.client import Api
+    from hil.auth.profile import Profile
+    from hil.auth.raw import Answer, RawClient, Request
+    from hil.control import SecretControl, ServiceControl
+    from hil.target import RebootControl, Target
+
+DOCS = "connexion tutorial"
+
+AT_ONCE = 6
+"""Logouts at the same time: few enough for a camera's sockets, more than one BGSAVE takes."""
+
+
+pytestmark = pytest.mark.usefixtures("bearer_control")
+
+
+def log_out(api: Api, token: str) -> Request:
+    """A logout, by the token that it ends."""
+    logout = api.profile.logout
+    return api.compose(logout.method, logout.path, [("Authorization", api.authorization(token))])
+
+
+def logged_out(api: Api, raw: RawClient, token: str) -> Answer:
+    """The answer to a logout that must succeed."""
+    answer = raw.send(log_out(api, token))
+    verdict.refused(answer, "a logout succeeds", status=api.profile.logout.statuses)
+    return answer
+
+
+def use(api: Api, raw: RawClient, token: str) -> Answer:
+    return raw.send(api.compose_resource(token=token))
+
+
+@pytest.fixture
+def token(api: Api) -> SecretStr:
+    """A fresh token."""
+    return api.token()
+
+
+@check("REV-01", must, DOCS)
+def test_a_logout_succeeds(api: Api, raw: RawClient, token: SecretStr) -> None:
+    """Usual cause: ``payload['token']``, which no token holds: a KeyError, and a 500."""
+    logged_out(api, raw, token)
+
+
+@check("REV-02", must, "connexion tutorial; ASVS 7.4.1")
+def test_a_token_is_dead_after_its_logout(
+    api: Api, raw: RawClient, profile: Profile, token: SecretStr
+) -> None:
+    """At the resource, and for a second logout.
+
+    Usual cause: the client forgets its token, and the server does nothing.
+    """
+    verdict.accepted(use(api, raw, token), "a fresh token")
+    logged_out(api, raw, token)
+    answers = verdict.probe(
+        raw,
+        {
+            "the resource": api.compose_resource(token=token),
+            "a second logout": log_out(api, token),
+        },
+    )
+    verdict.refused_all(answers, "a token that was logged out", status=profile.bad_token)
+
+
+@check("REV-03", must, "joserfc PR #51; GHSA-hxm8-2xgr-2p9m; ASVS 7.4.1")
+def test_a_revoked_token_is_dead_in_any_spelling(
+    api: Api, raw: RawClient, profile: Profile, token: SecretStr
+) -> None:
+    """Padding, unused bits, foreign characters, the other alphabet: to a lenient decoder it is the
+    same token, to a list of texts it is another one.
+
+    Usual cause: the token's text is kept, instead of its ``jti`` or a hash of what was decoded.
+    """
+    header, payload, signature = tokens.segments(token)
+    logged_out(api, raw, token)
+    spellings = {f"= x {n}": SecretStr(token + "=" * n) for n in (1, 2, 4)}
+    spellings["junk behind the padding"] = SecretStr(f"{token}=junk")
+    for number, other in enumerate(tokens.respelled(signature), 2):
+        spellings[f"unused bits, {number}"] = SecretStr(f"{header}.{payload}.{other}")
+    for name, foreign in {"!": "!!!!", "a semicolon": ";", "a blank": " ", "~": "~~~~"}.items():
+        dirty = f"{signature[:8]}{foreign}{signature[8:]}"
+        spellings[f"{name} in the signature"] = SecretStr(f"{header}.{payload}.{dirty}")
+    for name, part in {"header": header, "payload": payload}.items():
+        spellings[f"padding of the {name}"] = SecretStr(token.replace(part, part + "==", 1))
+    standard = signature.translate({ord("-"): "+", ord("_"): "/"})
+    spellings["the other alphabet"] = SecretStr(f"{header}.{payload}.{standard}")
+    answers = verdict.probe(
+        raw, {name: api.compose_resource(token=text) for name, text in spellings.items()}
+    )
+    verdict.refused_all(
+        answers, "a token that was logged out", status=profile.bad_token | {400, 401}
+    )
+
+
+@check("REV-04", should, "connexion tutorial (bgsave)")
+def test_a_revoked_token_is_dead_after_a_restart(
+    api: Api, raw: RawClient, profile: Profile, token: SecretStr, reboot: RebootControl
+) -> None:
+    """Usual cause: the list is kept in memory."""
+    if not profile.logout.survives_restart:
+        pytest.skip("its profile does not promise it")
+    other = api.token()
+    logged_out(api, raw, token)
+    reboot()
+    verdict.refused(use(api, raw, token), "revoked before a restart", status=profile.bad_token)
+    verdict.accepted(use(api, raw, other), "a token that was not")
+
+
+@check("REV-05", must, "connexion tutorial (ApiError 503)")
+def test_without_its_store_nobody_gets_in(
+    api: Api, raw: RawClient, profile: Profile, token: SecretStr, services: ServiceControl
+) -> None:
+    """503, for sound and for revoked tokens, and never 200; when the store is back, so is the
+    server, and what was revoked is still dead.
+
+    Usual cause: ``except ConnectionError: return False``, which says "not revoked".
+    """
+    logout = profile.logout
+    if logout.store is None:
+        pytest.skip("its profile names no store: the target keeps the list itself")
+    revoked = api.token()
+    logged_out(api, raw, revoked)
+    with services.down(logout.store):
+        answers = verdict.probe(
+            raw,
+            {
+                "a sound token": api.compose_resource(token=token),
+                "a revoked token": api.compose_resource(token=revoked),
+                "a logout": log_out(api, token),
+            },
+        )
+        verdict.refused_all(answers, "the store is down", status={logout.store_down})
+    verdict.accepted(use(api, raw, token), "a sound token, when the store is back")
+
+
+@check("REV-06", should, "tutorial code (ResponseError → 503)")
+def test_several_logouts_at_once_all_succeed(api: Api, raw: RawClient, profile: Profile) -> None:
+    """Usual cause: each logout saves the whole list, and the second finds the first still at it."""
+    ended = [api.token() for _ in range(AT_ONCE)]
+    answers = raw.send_all([log_out(api, token) for token in ended])
+    verdict.refused_all(
+        {f"logout {n}": answer for n, answer in enumerate(answers, 1)},
+        "a logout succeeds",
+        status=profile.logout.statuses,
+    )
+    answers = raw.send_all([api.compose_resource(token=token) for token in ended])
+    verdict.refused_all(
+        {f"token {n}": answer for n, answer in enumerate(answers, 1)},
+        "a token that was logged out",
+        status=profile.bad_token,
+    )
+
+
+@check("REV-07", must, "common sense")
+def test_a_logout_ends_no_other_login(api: Api, raw: RawClient, token: SecretStr) -> None:
+    """Another token of the same user, from before and from after.
+
+    Usual cause: what is kept is the user's name.
+    """
+    before = another(api, token)
+    logged_out(api, raw, token)
+    verdict.accepted(use(api, raw, before), "another token, from before")
+    verdict.accepted(use(api, raw, api.token()), "another token, from after")
+
+
+def another(api: Api, token: SecretStr) -> SecretStr:
+    """A token that differs from this one: REV-08 is about those that do not."""
+    for _ in range(30):
+        other = api.token()
+        if other != token:
+            return other
+    pytest.skip("its logins give the same token again and again: see LOG-38")
+
+
+@check("REV-08", should, "LOG-38")
+def test_two_logins_do_not_share_a_token(api: Api, raw: RawClient) -> None:
+    """Two logins in one second: the logout of one leaves the other alone.
+
+    Usual cause: nothing in the claims but the user and an ``exp`` in whole seconds: both have the
+    same token.
+    """
+    first, second = [
+        verdict.token_in(answer, api.profile.login.token_field)
+        for answer in raw.send_all([api.compose_login()] * 2)
+    ]
+    logged_out(api, raw, first)
+    verdict.accepted(use(api, raw, second), "the other login goes on")
+
+
+@check("REV-09", must, "OpenMV docs")
+def test_without_a_logout_a_rotation_revokes(
+    api: Api,
+    raw: RawClient,
+    profile: Profile,
+    target: Target,
+    token: SecretStr,
+    request: pytest.FixtureRequest,
+) -> None:
+    """Where there is no logout, a lost token must be ended in some way: here by a new key.
+
+    Usual cause: the key is a constant.
+    """
+    if profile.given_logout:
+        pytest.skip("it has a logout: see REV-02")
+    if isinstance(target.controls.secret, Absent):
+        pytest.skip(f"needs the signing key, but {target.controls.secret.reason}")
+    secret: SecretControl = request.getfixturevalue("secret")
+    reboot: Callable[[], None] = request.getfixturevalue("reboot")
+    secret.delete()
+    reboot()
+    verdict.refused(use(api, raw, token), "a token of the old key", status=profile.bad_token)
