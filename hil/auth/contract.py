@@ -231,6 +231,59 @@ class Roles(Part):
     refused: Status = 403
 
 
+class Approval(Part):
+    """How the user lets a waiting device in.
+
+    :ivar path: the page that takes the user code, as a form; None: the user's way begins at
+        ``start``
+    :ivar start: the member of the authorization's answer with the address at which the way begins
+    :ivar user_code_field: the form's field for the code
+    :ivar user_field: its field for the user, where it asks for one; likewise ``password_field``
+    :ivar fill: what else the user writes into the forms on the way, by the name of the field
+    """
+
+    path: Path_ | None = None
+    start: str = "verification_uri"
+    user_code_field: str = "user_code"
+    user_field: str | None = None
+    password_field: str | None = None
+    fill: Mapping[str, str] = {}
+
+
+class Device(Part):
+    """A device without a keyboard gets its tokens (RFC 8628).
+
+    :ivar path: where it asks for its codes; ``method`` likewise
+    :ivar token_path: where it asks for its tokens, by a form
+    :ivar grant_type: the form's ``grant_type``; None: it has none
+    :ivar lifetime_s: for which the codes are good, seconds; ``expires_in``
+    :ivar interval_s: between two questions for tokens, seconds; ``interval``
+    :ivar refused: the status while the user has not let it in, and of codes that are none
+    :ivar pending_error: what ``error`` says while it waits; None: nothing is promised
+    """
+
+    method: str = "POST"
+    path: Path_
+    token_path: Path_
+    grant_type: str | None = "urn:ietf:params:oauth:grant-type:device_code"
+    lifetime_s: int = Field(default=900, gt=0)
+    interval_s: int = Field(default=5, gt=0)
+    refused: Status = 400
+    pending_error: str | None = "authorization_pending"
+    approval: Approval
+
+
+class Oidc(Part):
+    """Logging in at another server (OpenID Connect, code flow).
+
+    :ivar callback: where that server sends the browser back to, with ``code`` in the query
+    :ivar code_path: where a client hands a code in for tokens; None: the callback does it
+    """
+
+    callback: Path_
+    code_path: Path_ | None = None
+
+
 class Files(Part):
     """Paths relative to the application's working directory; None: there is no such file.
 

@@ -22,11 +22,13 @@ from ..errors import ConfigError
 from .contract import (
     ApiKey,
     Basic,
+    Device,
     Files,
     Known,
     Login,
     Logout,
     NotPromised,
+    Oidc,
     Part,
     Refresh,
     Refusals,
@@ -74,6 +76,8 @@ class Profile(Part):
     given_logout: Logout | None = Field(default=None, alias="logout")
     given_api_key: ApiKey | None = Field(default=None, alias="api_key")
     given_roles: Roles | None = Field(default=None, alias="roles")
+    given_device: Device | None = Field(default=None, alias="device")
+    given_oidc: Oidc | None = Field(default=None, alias="oidc")
     given_whose: Whose | None = Field(default=None, alias="whose")
     files: Files = Files()
     refusals: Refusals = Refusals()
@@ -151,6 +155,16 @@ class Profile(Part):
         return promised(self.given_roles, "roles")
 
     @property
+    def device(self) -> Device:
+        """:raises NotPromised: no device code grant"""
+        return promised(self.given_device, "device code grant")
+
+    @property
+    def oidc(self) -> Oidc:
+        """:raises NotPromised: nobody logs in at another server"""
+        return promised(self.given_oidc, "login at an OpenID provider")
+
+    @property
     def whose(self) -> Whose:
         """:raises NotPromised: no route tells whose token it was"""
         return promised(self.given_whose, "route that tells whose token it was")
@@ -196,7 +210,8 @@ class Profile(Part):
         fields = (login.password_field, login.token_field) if login else ()
         refresh = (self.given_refresh.field,) if self.given_refresh else ()
         query = self.given_api_key.query if self.given_api_key else None
-        return (*HIDDEN_FIELDS, *fields, *refresh, *((query,) if query else ()))
+        device = ("device_code", "user_code") if self.given_device else ()
+        return (*HIDDEN_FIELDS, *fields, *refresh, *((query,) if query else ()), *device)
 
 
 def load_profile(name_or_path: str | Path) -> Profile:

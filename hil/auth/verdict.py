@@ -77,13 +77,22 @@ def token_in(answer: Answer, field: str) -> SecretStr:
     """
     __tracebackhide__ = True
     accepted(answer, "the right password gets a token")
+    return text_in(answer, field)
+
+
+def text_in(answer: Answer, field: str) -> SecretStr:
+    """The text in this field of an answer's JSON object.
+
+    :raises Finding: there is none
+    """
+    __tracebackhide__ = True
     try:
-        token = answer.json()[field]
+        text = answer.json()[field]
     except (ValueError, KeyError, TypeError):
-        token = None
-    if not isinstance(token, str):
-        broken("a login's answer is JSON with the token", answer, f"no text in {field!r}")
-    return SecretStr(token)
+        text = None
+    if not isinstance(text, str):
+        broken(f"the answer is JSON with {field!r}", answer, f"no text in {field!r}")
+    return SecretStr(text)
 
 
 def decoded(token: str) -> tokens.Decoded:

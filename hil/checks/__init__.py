@@ -19,6 +19,7 @@ GROUPS = {
     "revocation": "revocation",
     "api_key": "api-key",
     "roles": "roles",
+    "device_code": "device-code / OIDC",
     "transport": "transport-robustness",
     "leaks": "info-leak",
 }
