@@ -44,7 +44,7 @@ class _Group(click.Group):
             sys.exit(next(c for kind, c in code.items() if isinstance(error, kind)))
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), "lock", "virtual"])
+        return sorted([*super().list_commands(ctx), "lock", "profile", "virtual"])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name == "virtual":
@@ -55,6 +55,10 @@ class _Group(click.Group):
             from .lock_cli import lock
 
             return lock
+        if cmd_name == "profile":
+            from .profile_cli import profile
+
+            return profile
         return super().get_command(ctx, cmd_name)
 
 
