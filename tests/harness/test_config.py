@@ -17,6 +17,7 @@ from hil.boards.table import models
 from hil.document import Document
 from hil.errors import ConfigError
 from hil.secrets import SecretStr
+from hil.target_entry import FIELDS
 
 
 @pytest.fixture
@@ -94,7 +95,7 @@ def test_every_commented_example_is_sound_and_every_model_has_one():
     assert not document.mistakes, str(document.error())
     assert {spec.model for spec in targets.values()} - {None} == {row.key for row in models()}
     assert targets["porch"].wifi == config.Wifi("bench", targets["garden"].wifi.key)
-    for field in config._FIELDS:
+    for field in FIELDS:
         assert re.search(rf"(?m)^#   {field} ", head), f"{field} is not explained"
 
 
@@ -424,7 +425,7 @@ def test_two_boards_on_one_switch_would_go_off_together(mistakes):
 # --- anything at all -----------------------------------------------------------------------------
 
 _word = st.one_of(
-    st.sampled_from(sorted(config._FIELDS)),
+    st.sampled_from(sorted(FIELDS)),
     st.sampled_from(
         ["targets", "porch", "<<", "${X}", "~", "1", "true", ".nan", "/", "ssid", "name"]
     ),
@@ -473,6 +474,36 @@ def test_any_tree_is_read_or_refused(tree):
     import json  # JSON is YAML
 
     _only_config_error(json.dumps(tree))
+
+
+_ENTRY = {
+    "kind": "board",
+    "model": "openmv-n6",
+    "usb_serial": "33",
+    "port": "rfc2217://loft-pi:4000",
+    "unique_id": "00112233445566778899aabb",
+    "hostname": "omv-porch",
+    "url": "http://10.0.0.7",
+    "provision": "true",
+    "flash": {"image": "app.bin"},
+    "password": "${PORCH}",
+    "wifi": {"ssid": "bench", "key": "${WIFI}"},
+    "boot_timeout_s": 3,
+    "power": {"uhubctl": {"hub": "1-1", "port": 2}},
+}
+
+
+@given(
+    st.fixed_dictionaries(
+        {}, optional={key: st.just(value) | _tree for key, value in _ENTRY.items()}
+    )
+)
+@settings(max_examples=300, deadline=None)
+def test_any_value_among_sound_ones_is_read_or_refused(entry):
+    """So that each field is looked at beside each other one, and either may be anything."""
+    import json
+
+    _only_config_error(json.dumps({"targets": {"porch": entry}}))
 
 
 # --- ports behind a serial server ---------------------------------------------------------------
