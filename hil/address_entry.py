@@ -42,7 +42,12 @@ def _port(document: Document, place: Place, fields: dict[str, Any]) -> None:
         return
     if "://" in port:
         _remote_port(document, place, port, fields)
-    elif not fields.get("usb_serial") and row and row.identified_by_usb and _NUMBERED.match(port):
+    elif "usb_serial" in fields:
+        what = (
+            "'port' may lead to another board than 'usb_serial': leave it out, hil finds the port"
+        )
+        document.mistake((*place, "port"), what, key=True)
+    elif row and row.identified_by_usb and _NUMBERED.match(port):
         what = f"{port!a} may be another board after the next reset: write 'usb_serial'"
         document.mistake((*place, "port"), f"{what} ('hil list' shows it)")
 

@@ -122,13 +122,13 @@ def _no_two_powered_alike(document: Document, targets: Mapping[str, TargetSpec])
 
 
 def _no_two_alike(document: Document, entries: dict[str, Any]) -> None:
-    for key in ("usb_serial", "port", "hostname"):
+    for key in ("usb_serial", "port", "unique_id", "hostname"):
         owners: dict[str, str] = {}
         for name, entry in entries.items():
             value = entry.get(key) if isinstance(entry, dict) else None
             if not isinstance(value, str) or not value:
                 continue
-            # Operating systems change the case of serial numbers, and host names have none.
+            # Operating systems change the case of serial numbers; ids and host names have none.
             same = value if key == "port" else value.lower()
             first = owners.setdefault(same, name)
             if first != name:

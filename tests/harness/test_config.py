@@ -292,6 +292,7 @@ def test_all_mistakes_are_told_at_once_in_the_file_s_order(mistakes):
         (board(usb_serial=""), "5:5: 'usb_serial' has no value"),
         (board(usb_serial="a b"), "5:17: 'usb_serial' holds a blank"),
         (board(usb_serial=None, port="/dev/ttyACM0"), "5:11: '/dev/ttyACM0' may be another board"),
+        (board(port="/dev/ttyACM0"), "6:5: 'port' may lead to another board than 'usb_serial'"),
         (board(name="x"), "6:5: unknown key 'name'"),
         (board(hostname="porch.local"), "6:15: 'hostname' goes without '.local'"),
         (board(hostname="x" * 33), "6:15: 'hostname' is 1 to 32"),
@@ -325,6 +326,7 @@ def test_a_mistake_and_where_it_stands(mistakes, text, told):
     [
         ("usb_serial", "aabb", "AABB"),
         ("port", "/dev/serial/by-id/x", "/dev/serial/by-id/x"),
+        ("unique_id", "00112233445566778899aabb", "00112233445566778899AABB"),
         ("hostname", "omv-porch", "OMV-porch"),
     ],
 )
@@ -332,7 +334,7 @@ def test_two_targets_are_not_one_board(mistakes, key, one, other):
     text = "targets:\n"
     for name, value in (("porch", one), ("gate", other)):
         text += f"  {name}:\n    kind: board\n    model: openmv-n6\n    {key}: {value}\n"
-        text += f"    usb_serial: {name}\n" if key == "hostname" else ""
+        text += f"    usb_serial: {name}\n" if key in ("unique_id", "hostname") else ""
     (line,) = mistakes(text)
     assert f"target 'porch' has the same '{key}'" in line
 
