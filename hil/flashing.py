@@ -10,6 +10,7 @@ from .boards.table import model
 from .deadline import Deadline
 from .errors import ConfigError
 from .flash import flow
+from .flash.approval import approve
 from .flash.method import Image, Job, Progress, quiet
 from .flash_entry import FlashSpec, ImageFile
 from .link.board import BoardLink
@@ -114,6 +115,20 @@ def flash_fresh(spec: TargetSpec, state: Path, virtual: VirtualBoard) -> Outcome
             virtual=virtual,
         )
         return flow.flash(job, state)
+
+
+def expected(spec: TargetSpec, wanted: FlashSpec) -> Job:
+    """What a run would flash, read and allowed. Opens no port.
+
+    :raises ConfigError: an image cannot be read
+    :raises RefusedError: it may not be flashed, or cannot here
+    """
+    job = job_of(spec, wanted, link_to(spec))
+    if spec.kind == "virtual":  # its method wants the board, which a run starts
+        approve(job)
+    else:
+        flow.allow(job)
+    return job
 
 
 def examine(

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .. import lock
 from ..deadline import Deadline
 from ..errors import BoardError, HilError
+from . import firmware
 from .examined import Examined, failed, of_target
 
 if TYPE_CHECKING:
     from ..config import TargetSpec
     from ..discovery.mdns import Resolved
+    from ..flash.method import Job
     from ..link.board import Identity
     from ..link.repl import Repl
 
@@ -35,27 +38,40 @@ print(repr((_s[0]*_s[3],_j)))
 
 
 def ask(
-    spec: TargetSpec, device: str, resolved: Resolved | None, deadline: Deadline
+    spec: TargetSpec,
+    device: str,
+    resolved: Resolved | None,
+    job: Job | None,
+    state: Path,
+    deadline: Deadline,
 ) -> Iterator[Examined]:
     """Pause the board's application, ask, let it run on.
 
     :param resolved: what the network says of its host name
+    :param job: what a run would flash
+    :param state: folder for what outlives a run
     """
     from ..clock import rtc
+    from ..flash import record
     from ..link.board import identify
     from ..link.reading import reading
 
     deadline = Deadline(deadline.at - _RESUME_S)
+    purpose, at_once = f"examining {spec.name}", Deadline.after(0)
     try:
-        with reading(spec.name, device, deadline) as repl:
+        with (
+            lock.hold(lock.key_of(spec), purpose, at_once),
+            reading(spec.name, device, deadline) as repl,
+        ):
             identity = identify(repl, deadline)
+            reported = record.report(repl, deadline)
             offset = rtc.read(repl, deadline).offset
             room, journal = _looked(repl, deadline)
     except HilError as error:
         yield failed(spec.name, "REPL", error)
         return
     yield _identity(spec, identity)
-    yield _firmware(spec, identity)
+    yield firmware.found(spec, identity, reported, record.load(state, identity.unique_id), job)
     if resolved:
         yield from _address(spec, resolved, identity)
     yield _clock(spec, offset)
@@ -90,22 +106,6 @@ def _identity(spec: TargetSpec, identity: Identity) -> Examined:
     return of_target(spec, "REPL", "ok", f"it answers; unique_id {found}")
 
 
-def _firmware(spec: TargetSpec, identity: Identity) -> Examined:
-    from ..boards.table import model
-
-    row = model(spec.model or "")
-    told = f"{identity.machine}, MicroPython {identity.release}"
-    if row.target in identity.machine or row.title in identity.machine:
-        if identity.epoch_year == row.epoch:
-            return of_target(spec, "firmware", "ok", told)
-        told += f", whose clock counts from {identity.epoch_year} and not {row.epoch}"
-        return of_target(spec, "firmware", "warn", told, "is it a firmware for this board?")
-    told += f"; expected: {row.target}, on a {row.title}"
-    return of_target(
-        spec, "firmware", "warn", told, "is 'model' right, and the firmware the board's?"
-    )
-
-
 def _address(spec: TargetSpec, resolved: Resolved, identity: Identity) -> Iterator[Examined]:
     from ..discovery.mdns import verify_address
 
@@ -135,9 +135,11 @@ def _room(spec: TargetSpec, room: int) -> Examined:
 
 
 def _looked(repl: Repl, deadline: Deadline) -> tuple[int, bool]:
-    told = repl.exec(LOOK, deadline).decode(errors="replace").strip()
+    from ..link.repl import literal
+
+    told = repl.exec(LOOK, deadline)
     try:
-        room, journal = ast.literal_eval(told)
+        room, journal = literal(told)
         return int(room), bool(journal)
-    except (ValueError, SyntaxError, TypeError, OverflowError, MemoryError, RecursionError):
-        raise BoardError(f"the board answered {told[:100]!a} when asked for its room") from None
+    except (ValueError, TypeError, OverflowError):
+        raise BoardError(f"the board answered {told[:100]!r} when asked for its room") from None

@@ -13,7 +13,7 @@ from .. import lock
 from ..deadline import Deadline
 from ..errors import Finding, HilError
 from ..link.opening import holders, is_remote
-from . import own_words
+from . import firmware, own_words
 from .examined import Examined, Probe, Status, failed, of_target
 
 if TYPE_CHECKING:
@@ -66,10 +66,12 @@ class Look:
 
     :ivar ports: the USB ports
     :ivar repl: whether to enter the boards' REPLs
+    :ivar state: folder for what outlives a run
     """
 
     ports: Sequence[UsbPort]
     repl: bool
+    state: Path
     names: Names = field(default_factory=Names)
 
 
@@ -99,6 +101,8 @@ class _Target:
             yield self.told("profile", "ok", profile.title)
         except HilError as error:
             yield failed(self.spec.name, "profile", error)
+        images, job = firmware.expected(self.spec)
+        yield from images
         if self.spec.kind == "virtual":
             yield self.told("port", "skip", "an embedded board is started by each run")
             return
@@ -111,7 +115,9 @@ class _Target:
         if profile:
             yield from self._http(profile, deadline)
         if device and self.look.repl:
-            yield from own_words.ask(self.spec, device, self.resolved, deadline)
+            yield from own_words.ask(
+                self.spec, device, self.resolved, job, self.look.state, deadline
+            )
         elif device:
             told = "firmware, clock, room, journal: to ask would pause the application"
             yield self.told("REPL", "skip", told, "hil doctor --repl")

@@ -77,6 +77,20 @@ def budget_s(job: Job) -> float:
     return _FIXED_S + size / _BYTES_PER_S + job.model.back_from_bootloader_s
 
 
+def allow(job: Job) -> FlashMethod:
+    """The method that can do the job, if it may be done. Touches nothing.
+
+    :raises RefusedError: it may not, or cannot here
+    """
+    approve(job)
+    how = _method(job)
+    if unsupported := how.supports(job):
+        raise RefusedError(
+            unsupported.reason, unsupported.why, target=job.target, hint=unsupported.hint
+        )
+    return how
+
+
 def examine(job: Job, state: Path, deadline: Deadline) -> Examined:
     """Whether the job may be done, and whether there is anything to do. Writes nothing, and pauses
     the board's application for the moment in which it is asked.
@@ -86,12 +100,7 @@ def examine(job: Job, state: Path, deadline: Deadline) -> Examined:
     :raises BenchError: it is not attached, or held
     :raises BoardError: it does not answer
     """
-    approve(job)
-    how = _method(job)
-    if unsupported := how.supports(job):
-        raise RefusedError(
-            unsupported.reason, unsupported.why, target=job.target, hint=unsupported.hint
-        )
+    how = allow(job)
     asking = deadline.sooner(_ASK_S)
     try:
         # The application is only paused: it may be that there is nothing to do.
@@ -101,9 +110,8 @@ def examine(job: Job, state: Path, deadline: Deadline) -> Examined:
     except BenchError as not_there:
         return Examined(_waiting(job, how, state, not_there, deadline), None, has_it=False)
     _is_the_listed_one(job, unique_id)
-    had = records.load(state, unique_id)
-    has_it = had is not None and had.reported == reported and _holds(had, job)
-    return Examined(replace(job, unique_id=unique_id), reported, has_it)
+    lacking = records.lacking(records.load(state, unique_id), reported, job.images)
+    return Examined(replace(job, unique_id=unique_id), reported, has_it=not lacking)
 
 
 def flash(
@@ -162,10 +170,6 @@ def _method(job: Job) -> FlashMethod:
             target=job.target,
             hint="leave 'method' out: the board table knows the model's own",
         ) from None
-
-
-def _holds(had: Record, job: Job) -> bool:
-    return all(had.partitions.get(image.partition) == image.sha256 for image in job.images)
 
 
 def _is_the_listed_one(job: Job, unique_id: bytes) -> None:

@@ -6,22 +6,24 @@ board said of itself right after. Whoever flashes a board by other means changes
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BenchError, BoardError
+from ..link.repl import literal
 
 if TYPE_CHECKING:
     from ..deadline import Deadline
     from ..link.repl import Repl
+    from .method import Image
 
-_REPORT = """\
+#: Prints the repr of a :class:`Reported`'s fields. Changes nothing.
+REPORT = """\
 import sys as _s, os as _o
 _u=_o.uname() if hasattr(_o,'uname') else None
 _i=_s.implementation
@@ -70,14 +72,24 @@ def report(repl: Repl, deadline: Deadline) -> Reported:
 
     :raises BoardError: it does not answer, or something else
     """
-    told = repl.exec(_REPORT, deadline).decode(errors="replace").strip()
+    told = repl.exec(REPORT, deadline)
     try:
-        machine, version, build, target, mpy = ast.literal_eval(told)
+        machine, version, build, target, mpy = literal(told)
         return Reported(str(machine), str(version), str(build), str(target), int(mpy))
-    except (ValueError, SyntaxError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         raise BoardError(
             f"the board answered {told[:200]!r} instead of its version", target=repl.port.target
         ) from None
+
+
+def lacking(had: Record | None, reported: Reported, images: Iterable[Image]) -> tuple[str, ...]:
+    """The partitions of which nothing proves that the board has these images: what was written
+    there last was something else, or the board says another thing of itself than right after.
+
+    :param had: its record; None: there is none
+    """
+    proven = had.partitions if had and had.reported == reported else {}
+    return tuple(one.partition for one in images if proven.get(one.partition) != one.sha256)
 
 
 def load(state: Path, unique_id: bytes) -> Record | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import hashlib
 import http.server
 import socket
 import subprocess
@@ -29,6 +31,7 @@ from hil.discovery.usb import UsbPort
 from hil.doctor import Examined, examined, own_words, target
 from hil.doctor import examine as examine_all
 from hil.errors import BoardError
+from hil.flash import record
 from hil.link import files
 from hil.link.board import BoardLink
 from hil.virtual.board import VirtualBoard
@@ -64,7 +67,8 @@ def examine(tmp_path: Path) -> Examine:
         path.write_text("targets:\n  porch:\n" + "".join(f"    {field}\n" for field in fields))
         spec: TargetSpec = config.read(path).targets["porch"]
         deadline = Deadline.after(15)
-        look = target.Look(usb.attached() if ports is None else ports, repl=repl)
+        here = usb.attached() if ports is None else ports
+        look = target.Look(here, repl=repl, state=tmp_path / ".hil")
         look.names.ask([spec.hostname] if spec.hostname else [], deadline)
         found = examined.run([target.probe(spec, look)], deadline)
         assert {one.who for one in found} == {"porch"}
@@ -203,6 +207,112 @@ def test_firmware_of_another_model_is_told(examine: Examine, board: VirtualBoard
     found = examine(*entry, repl=True)
     assert found["firmware"].status == "warn"
     assert "expected: OPENMV_AE3" in found["firmware"].told
+
+
+# --- its firmware -------------------------------------------------------------------------------
+
+
+def to_flash(board: VirtualBoard, *image: bytes) -> list[str]:
+    """The entry of a board that is to be flashed with this image, which lies beside the file."""
+    (board.state.parent / "app.bin").write_bytes(b"\0".join(image))
+    return [*listed(board), "provision: true", "flash: {image: app.bin, command: 'true'}"]
+
+
+def reported(board: VirtualBoard) -> record.Reported:
+    with BoardLink("porch", board.device, consent=board.consent) as link, link.repl(soon()) as repl:
+        return record.report(repl, soon())
+
+
+def test_an_image_that_is_not_there_is_told_without_asking_the_board(
+    examine: Examine, board: VirtualBoard, tmp_path: Path
+) -> None:
+    entry = to_flash(board)
+    (tmp_path / "app.bin").unlink()
+    for repl, firmware in ((False, None), (True, "note")):
+        found = examine(*entry, repl=repl)
+        assert found["images"].status == "fail"
+        assert f"{tmp_path / 'devices.yaml'}:7:20: " in found["images"].told
+        assert "build it first" in found["images"].next_step
+        assert (found["firmware"].status if "firmware" in found else None) == firmware
+
+
+def test_an_image_for_another_model_is_told(examine: Examine, board: VirtualBoard) -> None:
+    found = examine(*to_flash(board, b"OPENMV_AE3"))
+    assert found["images"].status == "fail"
+    assert "is built for OPENMV_AE3, and an OpenMV N6 is OPENMV_N6" in found["images"].told
+
+
+def test_what_cannot_be_flashed_here_is_told(
+    examine: Examine, board: VirtualBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = [line.replace(", command: 'true'", "") for line in to_flash(board, b"OPENMV_N6")]
+    monkeypatch.setenv("PATH", "/nowhere")
+    found = examine(*entry)
+    assert found["images"].status == "fail"
+    assert "dfu-util" in found["images"].told
+    assert found["images"].next_step
+
+
+def test_a_virtual_board_s_image_is_looked_at_too(examine: Examine, tmp_path: Path) -> None:
+    (tmp_path / "app.bin").write_bytes(b"")
+    entry = ("kind: virtual", "model: openmv-n6", "provision: true", "flash: {image: app.bin}")
+    found = examine(*entry)
+    assert (found["images"].status, found["port"].status) == ("fail", "skip")
+
+
+@pytest.mark.parametrize(
+    ("build", "told"),
+    [
+        ("v9.9.9 on 2030-01-01", "expected: v9.9.9 on 2030-01-01: a run flashes it"),
+        ("its own", "the expected version, and not flashed by this bench: a run flashes it"),
+        ("", "is not known, this bench has not flashed it: a run flashes it"),
+    ],
+)
+def test_what_this_bench_has_not_flashed_is_compared_by_its_version(
+    examine: Examine, board: VirtualBoard, build: str, told: str
+) -> None:
+    version = reported(board).build if build == "its own" else build
+    found = examine(*to_flash(board, b"OPENMV_N6", version.encode()), repl=True)
+    assert (found["images"].status, found["firmware"].status) == ("ok", "note")
+    assert told in found["firmware"].told
+    assert found["firmware"].next_step == "'hil flash porch' does it now"
+
+
+def test_what_this_bench_has_flashed_is_compared_by_its_content(
+    examine: Examine, board: VirtualBoard, tmp_path: Path
+) -> None:
+    entry, now = to_flash(board, b"OPENMV_N6", b"one"), reported(board)
+    sha = hashlib.sha256((tmp_path / "app.bin").read_bytes()).hexdigest()
+    flashed = record.Record(board.unique_id, None, {"FIRMWARE": sha}, now)
+    record.save(tmp_path / ".hil", flashed)
+    found = examine(*entry, repl=True)
+    assert found["firmware"].status == "ok"
+    assert "what devices.yaml expects, by content" in found["firmware"].told
+
+    since = dataclasses.replace(now, build="v1.2.3 on 2020-01-01")
+    record.save(tmp_path / ".hil", dataclasses.replace(flashed, reported=since))
+    assert examine(*entry, repl=True)["firmware"].status == "note", "flashed by others meanwhile"
+
+    record.save(tmp_path / ".hil", flashed)
+    found = examine(*to_flash(board, b"OPENMV_N6", b"two"), repl=True)
+    assert found["firmware"].status == "note"
+    assert "FIRMWARE was flashed with another image" in found["firmware"].told
+    assert board.control("status")["boots"] == 1
+
+
+def test_while_a_board_is_asked_it_is_locked(
+    examine: Examine, board: VirtualBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[object] = []
+
+    def look(*_: object) -> tuple[int, bool]:
+        seen.append(lock.holder(board.record.serial_number))
+        return 10**6, False
+
+    monkeypatch.setattr(own_words, "_looked", look)
+    examine(*listed(board), repl=True)
+    assert "examining porch" in str(seen[0])
+    assert lock.holder(board.record.serial_number) is None
 
 
 @pytest.mark.parametrize(("provision", "status"), [("true", "note"), ("false", "warn")])
