@@ -118,9 +118,8 @@ def _address(spec: TargetSpec, resolved: Resolved, identity: Identity) -> Iterat
 def _clock(spec: TargetSpec, offset: float) -> Examined:
     if abs(offset) <= CLOCK_S:
         return of_target(spec, "clock", "ok", "right to two seconds")
-    way = "ahead" if offset > 0 else "behind"
-    days = f" ({abs(offset) / 86400:.0f} days)" if abs(offset) > 2 * 86400 else ""
-    told = f"{abs(offset):.0f} s {way}{days}"
+    way, days = "ahead" if offset > 0 else "behind", abs(offset) / 86400
+    told = f"{days:.0f} days {way}" if days > 2 else f"{abs(offset):.0f} s {way}"
     if spec.provision:
         return of_target(spec, "clock", "note", f"{told}; a run sets it, and puts it back")
     return of_target(spec, "clock", "warn", told, "tokens end at the wrong time: set it by NTP")

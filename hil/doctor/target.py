@@ -13,7 +13,7 @@ from .. import lock
 from ..deadline import Deadline
 from ..errors import Finding, HilError
 from ..link.opening import holders, is_remote
-from . import firmware, own_words
+from . import firmware, newcomers, own_words
 from .examined import Examined, Probe, Status, failed, of_target
 
 if TYPE_CHECKING:
@@ -21,9 +21,12 @@ if TYPE_CHECKING:
     from ..config import TargetSpec
     from ..discovery.mdns import Resolved
     from ..discovery.usb import UsbPort
+    from ..power_entry import CommandSpec, HubPortSpec
 
 #: A responder answers within 120 ms (RFC 6762 section 6); a resolver asks three times in 3 s.
 MDNS_S = 3.0
+#: uhubctl looks at all hubs, which takes milliseconds; one that hangs on a bus is not waited for.
+POWER_S = 3.0
 #: One request to an application that runs, over Wi-Fi that loses a packet, seconds.
 HTTP_S = 3.0
 
@@ -110,6 +113,8 @@ class _Target:
         if self.spec.kind == "board":
             found, device = self._port()
             yield from found
+        if self.spec.power:
+            yield self._power(self.spec.power, deadline)
         if self.spec.hostname:
             yield self._mdns(deadline)
         if profile:
@@ -155,17 +160,10 @@ class _Target:
             step = "is the board plugged in and powered? see 'hil list'"
             return [self.told("port", "fail", f"no {device}", step)], None
         if not os.access(device, os.R_OK | os.W_OK):
-            return [
-                self.told(
-                    "port",
-                    "fail",
-                    f"no permission for {device}",
-                    "the line 'serial ports' above says how to get it",
-                )
-            ], None
-        if by := lock.holder(lock.key_of(spec)):
-            wait = "a run waits until it is done; its REPL is left alone here"
-            return [self.told("port", "note", f"{device}, locked by {by}", wait)], None
+            step = newcomers.way_in(device)
+            return [self.told("port", "fail", f"no permission for {device}", step)], None
+        if locked := self._locked(device):
+            return [locked], None
         if who := holders(device):
             told = ", ".join(f"pid {pid} ({command})" for pid, command in who)
             return [
@@ -173,15 +171,43 @@ class _Target:
             ], None
         return [self.told("port", "ok", str(port) if port else device)], device
 
+    def _locked(self, device: str) -> Examined | None:
+        try:
+            by = lock.holder(lock.key_of(self.spec))
+        except HilError as error:
+            return failed(self.spec.name, "port", error)
+        wait = "a run waits until it is done; its REPL is left alone here"
+        return self.told("port", "note", f"{device}, locked by {by}", wait) if by else None
+
     def _remote(self, url: str) -> tuple[list[Examined], str | None]:
         """To connect is to open the board's port at the server: only with ``--repl``."""
-        if by := lock.holder(lock.key_of(self.spec)):
-            return [self.told("port", "note", f"{url}, locked by {by}")], None
+        if locked := self._locked(url):
+            return [locked], None
         if self.spec.unique_id is None:
             told = f"{url}: whatever board is behind it is taken for {self.spec.name}"
             step = "write its 'unique_id' into devices.yaml; 'hil doctor --repl' tells it"
             return [self.told("port", "note", told, step)], url
         return [self.told("port", "ok", f"{url}, not looked for")], url
+
+    def _power(self, power: HubPortSpec | CommandSpec, deadline: Deadline) -> Examined:
+        """What switches its power is there. Switches nothing."""
+        from ..power.command import CommandSwitch
+        from ..power.switched import switch_of
+        from ..power.uhubctl import HubPort
+
+        switch, on = switch_of(power), True
+        try:
+            if isinstance(switch, HubPort):
+                on = switch.has_power(deadline.sooner(POWER_S))
+            elif isinstance(switch, CommandSwitch):
+                switch.require()
+        except HilError as error:
+            told = f"{error.message}: its power cannot be switched"
+            return self.told("power", "warn", told, error.hint or "")
+        if not on:
+            step = f"'hil recover {self.spec.name}' switches it on, or do it by hand"
+            return self.told("power", "fail", f"{switch} is off", step)
+        return self.told("power", "ok", str(switch))
 
     # --- the network ---
 
@@ -225,7 +251,9 @@ class _Target:
                 "HTTP",
                 bad,
                 f"no answer from {url}",
-                "does its application run? 'hil doctor --repl'",
+                "does its server run, and is 'url' right?"
+                if self.spec.kind == "url"
+                else "does its application run? 'hil doctor --repl'",
             )
             return
         if wrong:

@@ -30,7 +30,7 @@ from hil.discovery import usb
 from hil.discovery.usb import UsbPort
 from hil.doctor import Examined, examined, own_words, target
 from hil.doctor import examine as examine_all
-from hil.errors import BoardError
+from hil.errors import BenchError, BoardError
 from hil.flash import record
 from hil.link import files
 from hil.link.board import BoardLink
@@ -178,6 +178,71 @@ def test_a_port_without_permission_is_told(
     found = examine(*listed(board))
     assert found["port"].status == "fail"
     assert "no permission" in found["port"].told
+
+
+def test_a_port_without_permission_names_the_way_in(
+    examine: Examine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Also a UART bridge's, which is among no board's ports."""
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    monkeypatch.setattr("hil.doctor.newcomers.way_in", lambda device: f"usermod for {device}")
+    (tmp_path / "ttyUSB0").touch()
+    found = examine("kind: board", "model: esp32-cam", f"port: {tmp_path / 'ttyUSB0'}")
+    assert found["port"].next_step == f"usermod for {tmp_path / 'ttyUSB0'}"
+
+
+def test_locks_that_cannot_be_used_end_no_examination(
+    examine: Examine, board: VirtualBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def holder(key: object) -> None:
+        raise BenchError("the folder of the boards' locks cannot be used")
+
+    monkeypatch.setattr(lock, "holder", holder)
+    found = examine(*listed(board), "power: {command: {off: ['true'], on: ['true']}}")
+    assert (found["port"].status, found["power"].status) == ("fail", "ok")
+    assert "locks cannot be used" in found["port"].told
+
+
+# --- its power ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "told"),
+    [
+        ("Port 2: 0503 power highspeed enable connect", "ok", "port 2 of hub 1-1"),
+        ("Port 2: 0000 off", "fail", "port 2 of hub 1-1 is off"),
+        ("Port 3: 0000 off", "warn", "hub 1-1 has no port 2: its power cannot be switched"),
+    ],
+)
+def test_its_port_at_a_hub_is_looked_at(
+    examine: Examine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    said: str,
+    status: str,
+    told: str,
+) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/uhubctl").write_text(
+        f"#!/bin/sh\necho $* >> {tmp_path}/asked\n"
+        f"echo 'Current status for hub 1-1 [2109:2813 USB2.0 Hub, USB 2.10, 4 ports, ppps]'\n"
+        f"echo '  {said}'\n"
+    )
+    (tmp_path / "bin/uhubctl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    entry = ("kind: board", "model: openmv-n6", "usb_serial: 0123")
+    found = examine(*entry, "power: {uhubctl: {hub: 1-1, port: 2}}")
+    assert (found["power"].status, found["power"].told) == (status, told)
+    assert bool(found["power"].next_step) == (status != "ok")
+    assert (tmp_path / "asked").read_text() == "-l 1-1 -p 2\n", "and nothing is switched"
+
+
+def test_a_power_command_that_is_not_there_is_told(examine: Examine) -> None:
+    entry = ("kind: board", "model: openmv-n6", "usb_serial: 0123")
+    found = examine(*entry, "power: {command: {off: ['true'], on: [relay-8, 'on']}}")
+    assert found["power"].status == "warn"
+    assert "there is no program 'relay-8'" in found["power"].told
+    assert "on PATH" in found["power"].next_step
 
 
 # --- the board itself ---------------------------------------------------------------------------
@@ -462,6 +527,7 @@ def test_an_address_that_does_not_answer_is_told(
     found = examine("kind: url", "url: http://127.0.0.1:9")
     assert found["HTTP"].status == "fail"
     assert "no answer" in found["HTTP"].told
+    assert "is 'url' right" in found["HTTP"].next_step, "a URL has no REPL to look at"
 
 
 def test_a_name_that_two_boards_claim_is_told(examine: Examine, board: VirtualBoard) -> None:
