@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,12 +44,13 @@ def ask(
     job: Job | None,
     state: Path,
     deadline: Deadline,
-) -> Iterator[Examined]:
+) -> Generator[Examined, None, str | None]:
     """Pause the board's application, ask, let it run on.
 
     :param resolved: what the network says of its host name
     :param job: what a run would flash
     :param state: folder for what outlives a run
+    :returns: its address, as it says; None: it is on no network, or does not answer
     """
     from ..clock import rtc
     from ..flash import record
@@ -69,11 +70,10 @@ def ask(
             room, journal = _looked(repl, deadline)
     except HilError as error:
         yield failed(spec.name, "REPL", error)
-        return
+        return None
     yield _identity(spec, identity)
     yield firmware.found(spec, identity, reported, record.load(state, identity.unique_id), job)
-    if resolved:
-        yield from _address(spec, resolved, identity)
+    yield _address(spec, resolved, identity)
     yield _clock(spec, offset)
     yield _room(spec, room)
     if journal:
@@ -86,6 +86,7 @@ def ask(
         )
     else:
         yield of_target(spec, "journal", "ok", "none: no killed run has left anything")
+    return identity.address
 
 
 def _identity(spec: TargetSpec, identity: Identity) -> Examined:
@@ -106,13 +107,19 @@ def _identity(spec: TargetSpec, identity: Identity) -> Examined:
     return of_target(spec, "REPL", "ok", f"it answers; unique_id {found}")
 
 
-def _address(spec: TargetSpec, resolved: Resolved, identity: Identity) -> Iterator[Examined]:
+def _address(spec: TargetSpec, resolved: Resolved | None, identity: Identity) -> Examined:
     from ..discovery.mdns import verify_address
 
-    if problem := verify_address(resolved, identity.address):
-        yield failed(spec.name, "address", problem)
-    elif identity.address:
-        yield of_target(spec, "address", "ok", f"the board says {identity.address} too")
+    if resolved and (problem := verify_address(resolved, identity.address)):
+        return failed(spec.name, "address", problem)
+    if identity.address:
+        too = " too" if resolved and resolved.address else ""
+        return of_target(spec, "address", "ok", f"the board says {identity.address}{too}")
+    told = "the board says that it is on no network"
+    if spec.provision:
+        return of_target(spec, "address", "note", f"{told}; a run connects it")
+    step = "does its application run, and connect it? a reset starts it"
+    return of_target(spec, "address", "warn", told, step)
 
 
 def _clock(spec: TargetSpec, offset: float) -> Examined:

@@ -115,17 +115,21 @@ class _Target:
             yield from found
         if self.spec.power:
             yield self._power(self.spec.power, deadline)
-        if self.spec.hostname:
-            yield self._mdns(deadline)
-        if profile:
-            yield from self._http(profile, deadline)
+        if self.spec.kind == "board":
+            yield self._mdns(deadline) if self.spec.hostname else self._nameless()
+        address = self.resolved.address if self.resolved else None
+        if profile and (address or self.spec.url):
+            yield self._http(profile, address, deadline)
+        said = None
         if device and self.look.repl:
-            yield from own_words.ask(
+            said = yield from own_words.ask(
                 self.spec, device, self.resolved, job, self.look.state, deadline
             )
         elif device:
             told = "firmware, clock, room, journal: to ask would pause the application"
             yield self.told("REPL", "skip", told, "hil doctor --repl")
+        if profile and not address and not self.spec.url:
+            yield self._http(profile, said, deadline) if said else self._nowhere()
 
     def _secrets(self) -> Examined:
         try:
@@ -233,34 +237,36 @@ class _Target:
             )
         return self.told("mDNS", "ok", f"{name}.local is {found.address}")
 
-    def _http(self, profile: Profile, deadline: Deadline) -> Iterator[Examined]:
+    def _nameless(self) -> Examined:
+        if self.spec.provision:
+            told = "no 'hostname' is listed: a run gives the board one of its own"
+            return self.told("mDNS", "skip", told)
+        told = "neither 'provision: true' nor a 'hostname': a run has no way to reach it"
+        return self.told("mDNS", "fail", told, "add one of the two to its entry in devices.yaml")
+
+    def _nowhere(self) -> Examined:
+        step = "" if self.look.repl else "hil doctor --repl"
+        return self.told("HTTP", "skip", "no address of it is known", step)
+
+    def _http(self, profile: Profile, address: str | None, deadline: Deadline) -> Examined:
+        """:param address: the board's; None: the target has a URL"""
         from ..bringup import http_port
 
-        if self.spec.kind == "url":
-            url = (self.spec.url or "").rstrip("/")
-        elif self.resolved and self.resolved.address:
-            url = f"http://{self.resolved.address}{http_port(self.resolved.address)}"
-        else:
-            return
+        url = f"http://{address}{http_port(address)}" if address else self.spec.url or ""
+        url = url.rstrip("/")
         # A run deploys the application on a provisioned board: what is there now does not matter.
         bad: Status = "note" if self.spec.provision else "fail"
         try:
             wrong = _other_application(url, profile, deadline)
         except Finding:
-            yield self.told(
-                "HTTP",
-                bad,
-                f"no answer from {url}",
-                "does its server run, and is 'url' right?"
-                if self.spec.kind == "url"
-                else "does its application run? 'hil doctor --repl'",
-            )
-            return
+            step = "does its application run? a reset starts it"
+            if self.spec.kind == "url":
+                step = "does its server run, and is 'url' right?"
+            return self.told("HTTP", bad, f"no answer from {url}", step)
         if wrong:
             step = "does the name or URL lead to another board, or is 'profile' another one?"
-            yield self.told("HTTP", bad, f"{url} answers, but {wrong}", step)
-        else:
-            yield self.told("HTTP", "ok", f"{url} answers as {profile.title} does")
+            return self.told("HTTP", bad, f"{url} answers, but {wrong}", step)
+        return self.told("HTTP", "ok", f"{url} answers as {profile.title} does")
 
 
 def _other_application(url: str, profile: Profile, deadline: Deadline) -> str:

@@ -81,6 +81,12 @@ def listed(board: VirtualBoard) -> list[str]:
     return ["kind: board", "model: openmv-n6", f"usb_serial: {board.record.serial_number}"]
 
 
+def on_the_network(board: VirtualBoard) -> None:
+    with BoardLink("porch", board.device, consent=board.consent) as link, link.repl(soon()) as repl:
+        connect = "import network\nw=network.WLAN(network.STA_IF)\nw.active(True)\nw.connect('v')"
+        repl.exec(f"{connect}\nwhile not w.isconnected(): pass", soon())
+
+
 #: All but 200 kB of the flash.
 FILL = """\
 import os
@@ -251,10 +257,15 @@ def test_a_power_command_that_is_not_there_is_told(examine: Examine) -> None:
 def test_a_sound_board_is_ok_all_over(examine: Examine, board: VirtualBoard) -> None:
     with BoardLink("porch", board.device, consent=board.consent) as link, link.repl(soon()) as repl:
         rtc.set_clock(repl, round(time.time()), soon())
-    found = examine(*listed(board), f"unique_id: {board.unique_id.hex()}", repl=True)
-    assert {one.what: one.status for one in found.values()} == dict.fromkeys(
-        ("secrets", "profile", "port", "REPL", "firmware", "clock", "room", "journal"), "ok"
-    )
+    entry = (*listed(board), f"unique_id: {board.unique_id.hex()}", "provision: true")
+    found = examine(*entry, repl=True)
+    sound = ("secrets", "profile", "port", "REPL", "firmware", "clock", "room", "journal")
+    assert {one.what: one.status for one in found.values()} == {
+        **dict.fromkeys(sound, "ok"),
+        "mDNS": "skip",  # a run gives it its name,
+        "address": "note",  # connects it,
+        "HTTP": "skip",  # and deploys what answers there
+    }
     assert board.unique_id.hex() in found["REPL"].told
     assert "MicroPython 1." in found["firmware"].told
     assert board.control("status")["boots"] == 1
@@ -539,6 +550,30 @@ def test_a_name_that_two_boards_claim_is_told(examine: Examine, board: VirtualBo
     assert "own 'hostname'" in found["mDNS"].next_step
 
 
+def test_a_board_that_is_only_read_needs_a_name_to_be_reached_by(
+    examine: Examine, board: VirtualBoard
+) -> None:
+    found = examine(*listed(board), repl=True)
+    assert (found["mDNS"].status, found["address"].status) == ("fail", "warn")
+    assert "no way to reach it" in found["mDNS"].told
+    assert found["HTTP"].status == "skip"
+    assert examine(*listed(board))["HTTP"].next_step == "hil doctor --repl"
+
+
+@pytest.mark.parametrize("provision", ["true", "false"])
+def test_without_a_name_the_address_is_the_board_s_own_word(
+    examine: Examine, board: VirtualBoard, provision: str
+) -> None:
+    on_the_network(board)
+    found = examine(*listed(board), f"provision: {provision}", repl=True)
+    assert (found["address"].status, found["address"].told) == (
+        "ok",
+        f"the board says {board.address}",
+    )
+    assert f"no answer from {board.url}" in found["HTTP"].told
+    assert found["HTTP"].status == ("note" if provision == "true" else "fail")
+
+
 @pytest.mark.parametrize(("provision", "status"), [("true", "note"), ("false", "fail")])
 def test_a_name_that_nobody_answers_for_is_told(
     examine: Examine,
@@ -557,9 +592,7 @@ def test_a_name_that_nobody_answers_for_is_told(
 def test_a_name_that_leads_to_another_board_is_told(examine: Examine, board: VirtualBoard) -> None:
     """The board itself says over serial that its address is another one."""
     name = f"hil-doctor-{board.unique_id.hex()[8:16]}"
-    with BoardLink("porch", board.device, consent=board.consent) as link, link.repl(soon()) as repl:
-        connect = "import network\nw=network.WLAN(network.STA_IF)\nw.active(True)\nw.connect('v')"
-        repl.exec(f"{connect}\nwhile not w.isconnected(): pass", soon())
+    on_the_network(board)
     with Responder(name, "127.0.0.1"):
         found = examine(*listed(board), f"hostname: {name}", "provision: true", repl=True)
     assert found["address"].status == "fail"
