@@ -288,7 +288,7 @@ class BoardLink:
             raise BoardError(
                 "the application does not answer after a pause, nor after a hard reset",
                 target=self.name,
-                hint="its console tells more: 'hil console' or the run's artifacts",
+                hint=f"does its main.py end in an error? 'mpremote connect {self.device}' shows it",
             )
 
     # --- resets ---
