@@ -13,9 +13,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from serial_server import ser2net
 from test_discovery_mdns import Responder
@@ -418,16 +419,43 @@ def test_a_full_flash_is_told(examine: Examine, board: VirtualBoard) -> None:
     assert "deploy" in found["room"].next_step
 
 
-@given(st.binary() | st.text("()[],0123456789eTrue'\\").map(str.encode))
-def test_whatever_a_board_answers_it_is_its_room_or_its_fault(answer: bytes) -> None:
-    class Board:
-        def exec(self, code: str, deadline: Deadline) -> bytes:
-            return answer
+@dataclasses.dataclass
+class Says:
+    """A REPL that gives one answer to everything."""
 
+    answer: bytes
+    port: object = dataclasses.field(default_factory=lambda: SimpleNamespace(target="porch"))
+
+    def exec(self, code: str, deadline: Deadline) -> bytes:
+        return self.answer
+
+
+#: Literals, and what nearly is one: some nested too deep for the parser, some with keys that cannot
+#: be hashed, numbers that are none.
+ANSWERS = (
+    st.binary()
+    | st.text("()[]{}:,0123456789eTrue'\\").map(str.encode)
+    | st.lists(st.integers() | st.floats() | st.text() | st.none(), min_size=2, max_size=5)
+    .map(tuple)
+    .map(lambda value: repr(value).encode())
+    | st.sampled_from([b"(" * 5000, b"{[]: 1}", b"(1e999, 0)", b"('', '', '', '', 1e999)"])
+)
+
+
+@given(ANSWERS)
+def test_whatever_a_board_answers_it_is_its_room_or_its_fault(answer: bytes) -> None:
     with contextlib.suppress(BoardError):
-        room, journal = own_words._looked(Board(), soon())  # type: ignore[arg-type]
+        room, journal = own_words._looked(Says(answer), soon())  # type: ignore[arg-type]
         assert isinstance(room, int)
         assert isinstance(journal, bool)
+
+
+@given(ANSWERS)
+@example(b"('', '', '', '', 1e999)")
+def test_whatever_a_board_answers_it_is_its_firmware_or_its_fault(answer: bytes) -> None:
+    with contextlib.suppress(BoardError):
+        told = record.report(Says(answer), soon())  # type: ignore[arg-type]
+        assert [type(one) for one in dataclasses.astuple(told)] == [str, str, str, str, int]
 
 
 def test_a_remote_port_is_opened_for_its_repl_only(examine: Examine) -> None:
