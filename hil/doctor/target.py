@@ -202,7 +202,7 @@ class _Target:
         return self.told("mDNS", "ok", f"{name}.local is {found.address}")
 
     def _http(self, profile: Profile, deadline: Deadline) -> Iterator[Examined]:
-        from ..bringup import http_port
+        from ..address import http_port
 
         if self.spec.kind == "url":
             url = (self.spec.url or "").rstrip("/")

@@ -19,12 +19,12 @@ SWITCH = Path(__file__).with_name("power_command.py")
 
 # What a real board may take is too long for a test.
 SHORT = """
-    import hil.bringup, hil.control, hil.link.board, hil.recovery
+    import hil.control, hil.link.board, hil.put_back, hil.recovery
     hil.recovery.BUDGET_S = 8.0
     hil.recovery.FIRST_ANSWER_S = 2.0
     hil.control.FILE_BUDGET_S = 2.0
     hil.link.board._SILENT_S = 0.5
-    hil.bringup.BROKEN_PUT_BACK_S = 1.0
+    hil.put_back.BROKEN_S = 1.0
 """
 
 CHECKS = """
