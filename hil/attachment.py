@@ -52,43 +52,30 @@ def power_virtual(spec: TargetSpec, state: Path, stack: ExitStack) -> VirtualBoa
     return stack.enter_context(board)
 
 
-def attach(
-    spec: TargetSpec, virtual: VirtualBoard | None, stack: ExitStack, deadline: Deadline
-) -> Attachment:
-    """:param virtual: see :func:`power_virtual`
+def attach(spec: TargetSpec, virtual: VirtualBoard | None, stack: ExitStack) -> Attachment:
+    """Looks for no port yet: the board may be in its bootloader, or without power.
+
+    :param virtual: see :func:`power_virtual`
     :param stack: closes the link
     :raises NoConsentError: its entry has no ``provision: true``
-    :raises BenchError: it is not attached, and nothing switches its power
     """
     from .discovery.listed import Locator
     from .link.board import BoardLink
+    from .way_out import way_out
 
     # It remembers where the board is plugged in, to know it again in its bootloader.
     find = Locator(spec)
     link: BoardLink = stack.enter_context(
         BoardLink(
             spec.name,
-            virtual.device if virtual else _device(spec, find, deadline),
+            virtual.device if virtual else "",
             consent=spec.consent(),
             locate=None if virtual else find,
         )
     )
-    absent = Absent("nothing here leads out of its bootloader")
-    board = Attachment(link, Absent(""), absent, virtual)
+    board = Attachment(link, Absent(""), way_out(spec, virtual, find), virtual)
     board.power = _power(spec, board)
     return board
-
-
-def _device(spec: TargetSpec, find: Callable[[Deadline], str], deadline: Deadline) -> str:
-    """The port, or what says that it is missing, where its power may bring it."""
-    from .discovery.usb import NotAttachedError
-
-    try:
-        return find(deadline)
-    except NotAttachedError:
-        if spec.power is None:
-            raise
-        return f"with the USB serial number {spec.usb_serial}"
 
 
 def _power(spec: TargetSpec, board: Attachment) -> PowerControl | Absent:
@@ -102,7 +89,7 @@ def _power(spec: TargetSpec, board: Attachment) -> PowerControl | Absent:
         return VirtualPower(board.virtual, board.link, rebooted)
     if spec.power is None:
         return Absent(f"nothing at {spec.name!r} switches its power")
-    own_port = model(spec.model or "").identified_by_usb and "://" not in board.link.device
+    own_port = model(spec.model or "").identified_by_usb and "://" not in (spec.port or "")
     return SwitchedPower(switch_of(spec.power), board.link, rebooted, port_stays=not own_port)
 
 

@@ -69,7 +69,7 @@ def _board(spec: TargetSpec, state: Path, stack: ExitStack) -> Target:
     flashed = _flash(spec, state, virtual)
     if spec.flash or virtual:
         deadline = Deadline.after(BRING_UP_BUDGET_S)  # flashing has a budget of its own
-    board = attach(spec, virtual, stack, deadline)
+    board = attach(spec, virtual, stack)
     link = board.link
     recovery = Recovery(link, board.power, board.bootloader)
     trouble = recovery.reach(deadline)

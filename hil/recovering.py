@@ -35,7 +35,7 @@ def recover(spec: TargetSpec, state: Path, tell: Callable[[Rung], object]) -> No
         purpose = f"the recovery of {spec.name}"
         stack.enter_context(hold(key_of(spec, state), purpose, Deadline.after(LOCK_S)))
         deadline = Deadline.after(BUDGET_S)
-        board = attach(spec, power_virtual(spec, state, stack), stack, deadline)
+        board = attach(spec, power_virtual(spec, state, stack), stack)
         ladder = Ladder(board.link, identify, board.power, board.bootloader, tell)
         ladder.climb(deadline, BoardError("it does not answer"))
         board.link.hard_reset(Deadline.after(BUDGET_S))

@@ -116,7 +116,7 @@ def _undo(spec: TargetSpec, state: Path) -> Restored | None:
     with ExitStack() as stack:
         deadline = Deadline.after(BUDGET_S)
         virtual = power_virtual(spec, state, stack)
-        board = attach(spec, virtual, stack, deadline)
+        board = attach(spec, virtual, stack)
         recovery = Recovery(board.link, board.power, board.bootloader)
         recovery.reach(deadline)
         require_listed(spec, board.link, deadline)
