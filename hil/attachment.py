@@ -73,24 +73,23 @@ def attach(spec: TargetSpec, virtual: VirtualBoard | None, stack: ExitStack) -> 
             locate=None if virtual else find,
         )
     )
-    board = Attachment(link, Absent(""), way_out(spec, virtual, find), virtual)
-    board.power = _power(spec, board)
+    power = _power(spec, virtual, link, lambda: board.rebooted())
+    board = Attachment(link, power, way_out(spec, virtual, find), virtual)
     return board
 
 
-def _power(spec: TargetSpec, board: Attachment) -> PowerControl | Absent:
+def _power(
+    spec: TargetSpec, virtual: VirtualBoard | None, link: BoardLink, rebooted: Callable[[], None]
+) -> PowerControl | Absent:
     from .boards.table import model
     from .power import SwitchedPower, VirtualPower, switch_of
 
-    def rebooted() -> None:
-        board.rebooted()
-
-    if board.virtual:
-        return VirtualPower(board.virtual, board.link, rebooted)
+    if virtual:
+        return VirtualPower(virtual, link, rebooted)
     if spec.power is None:
         return Absent(f"nothing at {spec.name!r} switches its power")
     own_port = model(spec.model or "").identified_by_usb and "://" not in (spec.port or "")
-    return SwitchedPower(switch_of(spec.power), board.link, rebooted, port_stays=not own_port)
+    return SwitchedPower(switch_of(spec.power), link, rebooted, port_stays=not own_port)
 
 
 # --- the right one? ---

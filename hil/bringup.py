@@ -15,15 +15,16 @@ from .attachment import attach, power_virtual, require_listed
 from .board_controls import controls_of
 from .deadline import Deadline
 from .deploy import deploy, secrets_of
-from .errors import Finding, HilError
+from .errors import ConfigError, Finding, HilError
 from .http_target import http_target, of_url, read_only
 from .put_back import put_back
 from .reboot import no_answer, resumed
 from .target import Target
 
 if TYPE_CHECKING:
+    from .attachment import Attachment
     from .config import TargetSpec
-    from .virtual.board import VirtualBoard
+    from .recovery import Recovery
 
 # A real board: reset 3 s, Wi-Fi 4 s, and a first deploy of 270 KB over USB a few seconds more.
 BRING_UP_BUDGET_S = 90.0
@@ -63,19 +64,17 @@ def _board(spec: TargetSpec, state: Path, stack: ExitStack) -> Target:
     from .recovery import Recovery
     from .revive import Revive
 
-    deadline = Deadline.after(BRING_UP_BUDGET_S)
     given = secrets_of(spec)
-    virtual = power_virtual(spec, state, stack)
-    flashed = _flash(spec, state, virtual)
-    if spec.flash or virtual:
-        deadline = Deadline.after(BRING_UP_BUDGET_S)  # flashing has a budget of its own
-    board = attach(spec, virtual, stack)
+    board = attach(spec, power_virtual(spec, state, stack), stack)
     link = board.link
     recovery = Recovery(link, board.power, board.bootloader)
-    trouble = recovery.reach(deadline)
+    notes = _flash(spec, state, board, recovery)
+    trouble = recovery.reach()
+    # Flashing and recovering have times of their own.
+    deadline = Deadline.after(BRING_UP_BUDGET_S)
     require_listed(spec, link, deadline)
     # From here on the application stands still: whatever fails, it is started again.
-    stack.callback(put_back, link, recovery, powered_off=virtual is not None)
+    stack.callback(put_back, link, recovery, powered_off=board.virtual is not None)
     if isinstance(board.power, SwitchedPower):
         stack.callback(board.power.on)
     deployed = deploy(spec, link, given, deadline)
@@ -108,22 +107,33 @@ def _board(spec: TargetSpec, state: Path, stack: ExitStack) -> Target:
         target,
         unique_id=identity.unique_id,
         controls=controls,
-        notes=(*flashed, *deployed.notes, *([trouble] if trouble else []), *unresolved),
+        notes=tuple(filter(None, (*notes, *deployed.notes, trouble, *unresolved))),
         recover=Revive(target, controls, link, recovery, deployed, target.api.credentials),
     )
 
 
-def _flash(spec: TargetSpec, state: Path, virtual: VirtualBoard | None) -> tuple[str, ...]:
+def _flash(spec: TargetSpec, state: Path, board: Attachment, recovery: Recovery) -> tuple[str, ...]:
     """The firmware, where its owner wants one; a note for the report where the board had it not.
 
     Where none is wanted, a virtual board's is built this moment: so every embedded run goes the
     way of a real board into its bootloader and back, and repairs one that lost its power there.
     """
     from . import flashing
+    from .flash.method import FlashError, RefusedError
 
-    if spec.flash:
-        outcome = flashing.flash(spec, spec.flash, state, virtual=virtual)
-        return (flashing.told(outcome),) if outcome.written else ()
-    if virtual:
-        flashing.flash_fresh(spec, state, virtual)
-    return ()
+    def flash() -> str:
+        if spec.flash:
+            outcome = flashing.flash(spec, spec.flash, state, virtual=board.virtual)
+            return flashing.told(outcome) if outcome.written else ""
+        if board.virtual:
+            flashing.flash_fresh(spec, state, board.virtual)
+        return ""
+
+    try:
+        return (flash(),)
+    except (ConfigError, FlashError, RefusedError):
+        raise
+    except HilError:  # it is not there, or does not answer: nothing has been tried on it yet
+        trouble = recovery.reach()
+    board.link.close()  # flashing opens a link of its own
+    return (trouble, flash())

@@ -23,9 +23,9 @@ def put_back(link: BoardLink, recovery: Recovery, *, powered_off: bool) -> journ
     :returns: None: there was no journal
     :raises BoardError: a file could not be put back, or the board does not answer
     """
-    deadline = Deadline.after(BROKEN_S if recovery.broken else BUDGET_S)
     if not recovery.broken:
-        recovery.reach(deadline)
+        recovery.reach()  # in a time of its own
+    deadline = Deadline.after(BROKEN_S if recovery.broken else BUDGET_S)
     try:
         with link.repl(deadline) as repl:
             return journal.restore(repl, deadline)

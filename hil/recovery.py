@@ -84,13 +84,17 @@ class BrokenError(BoardError):
     def __init__(self, target: str, cause: str, rungs: list[Rung]) -> None:
         story = "; ".join(str(rung) for rung in rungs)
         power = any(rung.name == "power" and rung.took is not None for rung in rungs)
-        by_hand = "take its power by hand" + (
-            "" if power else ", or let the bench do it ('power:' in devices.yaml)"
+        stuck = any(rung.name == "bootloader" and rung.took is not None for rung in rungs)
+        hints = (
+            "take its power by hand"
+            + ("" if power else ", or let the bench do it ('power:' in devices.yaml)"),
+            f"'hil flash {target}' gives it firmware" if stuck else "",
+            f"'hil recover {target}' tries again",
         )
         super().__init__(
             f"{cause}; nothing has brought it back: {story}",
             target=target,
-            hint=f"{by_hand}; 'hil recover {target}' tries again",
+            hint="; ".join(filter(None, hints)),
         )
         self.rungs = rungs
 
@@ -233,15 +237,17 @@ class Recovery:
         self._power = power
         self._bootloader = bootloader
 
-    def reach(self, deadline: Deadline) -> str:
+    def reach(self, deadline: Deadline | None = None) -> str:
         """Its REPL answers, in a pause of the application; by the ladder, where it does not.
 
+        :param deadline: by default the first answer's time and the whole ladder's
         :returns: what was wrong and which rung has helped; empty: nothing was
         :raises BrokenError: no rung has helped
         :raises BenchError: its port is missing and nothing switches its power, or is held
         """
         from .link.board import identify
 
+        deadline = deadline or Deadline.after(FIRST_ANSWER_S + BUDGET_S)
         first = deadline.sooner(FIRST_ANSWER_S)
         try:
             with self._link.paused(first, lambda _: True) as repl:

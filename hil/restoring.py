@@ -114,12 +114,11 @@ def _undo(spec: TargetSpec, state: Path) -> Restored | None:
     from .recovery import Recovery
 
     with ExitStack() as stack:
-        deadline = Deadline.after(BUDGET_S)
         virtual = power_virtual(spec, state, stack)
         board = attach(spec, virtual, stack)
         recovery = Recovery(board.link, board.power, board.bootloader)
-        recovery.reach(deadline)
-        require_listed(spec, board.link, deadline)
+        recovery.reach()
+        require_listed(spec, board.link, Deadline.after(BUDGET_S))
         return put_back(board.link, recovery, powered_off=virtual is not None)
 
 
