@@ -82,22 +82,23 @@ class WayOut:
         :returns: seconds until its port is there, at most
         :raises BoardError: it does not leave
         """
-        row = self.model
-        if loader := self._stays(row.bootloader_on_reset_s, deadline):
+        row, loader = self.model, self.look()
+        # A virtual board shows no window that would be worth the wait.
+        window = 0.0 if loader and loader.port.virtual else row.bootloader_on_reset_s
+        if loader := self._stays(window, deadline):
             wrong = self._way(loader)(row, loader.port, deadline)
-            if wrong and self._stays(_GONE_S, deadline):
+            if self._stays(_GONE_S + window, deadline):
                 raise BoardError(
-                    f"the board {loader}, and does not leave it: {wrong}",
+                    f"it does not leave its bootloader{wrong and f': {wrong}'}",
                     target=self.target,
                     hint=f"'hil doctor {self.target}' tells whether this user may open it",
                 )
-        return row.bootloader_on_reset_s + row.back_from_bootloader_s
+        return window + row.back_from_bootloader_s
 
     def _stays(self, seconds: float, deadline: Deadline) -> Loader | None:
-        """The board in its bootloader, if it is still there after this time. A virtual one does not
-        take any to make up its mind."""
+        """The board in its bootloader, if it is still there after this time."""
         end, never = deadline.sooner(seconds), threading.Event()
-        while (loader := self.look()) and not loader.port.virtual and not end.expired:
+        while (loader := self.look()) and not end.expired:
             never.wait(min(_LOOK_S, end.remaining()))
         return loader
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -217,8 +218,11 @@ def leave(loader: Bootloader, options: Sequence[str], deadline: Deadline) -> str
     ran = run_tool([_program(), *_selection(loader), *options], deadline.sooner(_LEAVING_S))
     if ran.status == 0:
         return ""
-    how = "did not end in time" if ran.timed_out else f"exit status {ran.status}"
-    return f"{PROGRAM} ({how}): " + last_lines(ran.said).replace("\n", "; ")
+    if ran.timed_out:
+        return f"{PROGRAM} did not end in time"
+    # Before its errors it tells who has written it, and how far it came.
+    errors = re.findall(rf"^{PROGRAM}: (.+)$", ran.said, re.MULTILINE)
+    return f"{PROGRAM}: " + ("; ".join(errors) or last_lines(ran.said).rpartition("\n")[2])
 
 
 def seen_at(port: UsbPort) -> Bootloader:

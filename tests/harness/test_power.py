@@ -65,6 +65,17 @@ def test_off_and_on_may_be_repeated(control: VirtualPower, link: BoardLink) -> N
     assert size(link, "mark") == -1
 
 
+def test_a_board_in_its_bootloader_is_switched_too(
+    board: VirtualBoard, control: VirtualPower, link: BoardLink
+) -> None:
+    """It has no port that could go."""
+    assert link.send_away("import machine\nmachine.bootloader()", Deadline.after(10))
+    control.off()
+    assert not control.is_on()
+    control.on()
+    assert size(link, "mark") == -1
+
+
 def test_every_write_of_a_boot_is_met_by_one_cut(
     board: VirtualBoard, control: VirtualPower, link: BoardLink
 ) -> None:

@@ -223,9 +223,9 @@ def test_one_that_comes_back_to_its_bootloader_needs_its_power(run: Run, attach:
     result.stdout.fnmatch_lines(
         [
             "BoardError: lost: the board is in its bootloader (37c5:9206), and stays there; "
-            "nothing has brought it back: *; bootloader *: the same; power not tried: *",
+            "nothing has brought it back: *; bootloader *: it does not leave its bootloader; *",
             "frail: 3 checks passed",
-            "  note: *; power has brought it back: *; bootloader *: the same; power *: it answers",
+            "  note: *; power has brought it back: *; bootloader *: it does not *; power *",
         ]
     )
 
