@@ -66,13 +66,7 @@ class WayOut:
 
         :raises BenchError: what shows up may be another board
         """
-        loader = self.look()
-        if loader and not loader.certain:
-            raise BenchError(
-                f"it {loader}, or another board of its model is",
-                target=self.target,
-                hint="list it by 'port: /dev/serial/by-path/…', which tells where it is plugged in",
-            )
+        loader = self._loader()
         return str(loader) if loader else None
 
     def leave(self, deadline: Deadline) -> float:
@@ -81,10 +75,12 @@ class WayOut:
 
         :returns: seconds until its port is there, at most
         :raises BoardError: it does not leave
+        :raises BenchError: what shows up may be another board
         """
-        row, loader = self.model, self.look()
-        # A virtual board shows no window that would be worth the wait.
-        window = 0.0 if loader and loader.port.virtual else row.bootloader_on_reset_s
+        row, loader = self.model, self._loader()
+        # A chip's ROM has no window, and that of a virtual board is not worth the wait.
+        passing = not loader or (loader.port.mode == "bootloader" and not loader.port.virtual)
+        window = row.bootloader_on_reset_s if passing else 0.0
         if loader := self._stays(window, deadline):
             wrong = self._way(loader)(row, loader.port, deadline)
             if self._stays(_GONE_S + window, deadline):
@@ -98,8 +94,18 @@ class WayOut:
     def _stays(self, seconds: float, deadline: Deadline) -> Loader | None:
         """The board in its bootloader, if it is still there after this time."""
         end, never = deadline.sooner(seconds), threading.Event()
-        while (loader := self.look()) and not end.expired:
+        while (loader := self._loader()) and not end.expired:
             never.wait(min(_LOOK_S, end.remaining()))
+        return loader
+
+    def _loader(self) -> Loader | None:
+        loader = self.look()
+        if loader and not loader.certain:
+            raise BenchError(
+                f"it {loader}, or another board of its model is",
+                target=self.target,
+                hint="list it by 'port: /dev/serial/by-path/…', which tells where it is plugged in",
+            )
         return loader
 
     def _way(self, loader: Loader) -> Callable[[Model, UsbPort, Deadline], str]:

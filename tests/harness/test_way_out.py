@@ -78,6 +78,14 @@ def test_what_may_be_another_board_is_left_alone() -> None:
         out.seen()
 
 
+def test_also_where_the_doubt_comes_up_on_the_way(asked: list[str]) -> None:
+    out = WayOut("porch", N6, Looks(a_loader(), a_loader(), a_loader(certain=False)))
+    assert out.seen()
+    with pytest.raises(BenchError, match="or another board of its model"):
+        out.leave(soon())
+    assert asked == []
+
+
 @pytest.mark.parametrize(
     ("listed", "why"),
     [
