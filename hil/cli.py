@@ -200,10 +200,10 @@ def recover(name: str, devices: Path | None) -> None:
 
     Whatever it did, it is interrupted; at the end it is reset, so that its application starts.
     """
-    from . import bringup, config
+    from . import config, recovering
 
     (spec,) = config.select(_inventory(devices), [name])
-    bringup.recover(spec, Path.cwd() / ".hil", lambda rung: click.echo(f"{name}: {rung}"))
+    recovering.recover(spec, Path.cwd() / ".hil", lambda rung: click.echo(f"{name}: {rung}"))
     click.echo(f"{name}: reset, its application starts")
 
 

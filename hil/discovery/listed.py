@@ -72,6 +72,11 @@ class Locator:
         self._look = look
         self._location: str | None = None
 
+    @property
+    def location(self) -> str | None:
+        """Where the board was plugged in when it was seen running last."""
+        return self._location
+
     def __call__(self, deadline: Deadline) -> str:
         """The port to open. Waits for a board that is in its window, or just away in a reset.
 

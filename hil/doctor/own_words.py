@@ -90,8 +90,8 @@ def ask(
 
 
 def _identity(spec: TargetSpec, identity: Identity) -> Examined:
+    from ..attachment import other_board
     from ..boards.table import model, serial_number_matches
-    from ..bringup import other_board
 
     found = identity.unique_id.hex()
     if problem := other_board(spec, identity):

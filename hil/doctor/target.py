@@ -250,7 +250,7 @@ class _Target:
 
     def _http(self, profile: Profile, address: str | None, deadline: Deadline) -> Examined:
         """:param address: the board's; None: the target has a URL"""
-        from ..bringup import http_port
+        from ..address import http_port
 
         url = f"http://{address}{http_port(address)}" if address else self.spec.url or ""
         url = url.rstrip("/")

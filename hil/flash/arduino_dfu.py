@@ -7,6 +7,7 @@ takes about 31 s until MicroPython's port is back (measured by OpenMV's bench).
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from ..deadline import Deadline
 from . import dfu_util
@@ -14,7 +15,11 @@ from .dfu_output import Bootloader
 from .dfu_util import is_waiting
 from .method import Job, Progress, Reason, RefusedError, Step, Unsupported
 
-__all__ = ["flash", "is_waiting", "supports"]
+if TYPE_CHECKING:
+    from ..boards.model import Model
+    from ..discovery.usb import UsbPort
+
+__all__ = ["flash", "is_waiting", "leave", "supports"]
 
 # ST UM0424: "@Internal Flash  /0x08000000/01*128Ka,15*128Kg": address, then count*size, unit, type.
 _REGION = re.compile(r"/0x([0-9A-Fa-f]{1,8})/([^/]*)")
@@ -39,13 +44,25 @@ def flash(job: Job, progress: Progress, deadline: Deadline) -> None:
     try:
         check_layout(job, loader)
     except RefusedError:
-        dfu_util.leave(loader, deadline)
+        dfu_util.leave(loader, _leaving(job.model), deadline)
         raise
     for image in job.images:
         partition = job.model.partition(image.partition)
         leave = ":leave" if image is job.images[-1] else ""
         options = ["-a", str(partition.alt), "-s", f"0x{partition.address:08X}{leave}"]
         dfu_util.download(job, loader, image, options, progress, deadline)
+
+
+def leave(model: Model, port: UsbPort, deadline: Deadline) -> str:
+    """See :func:`hil.flash.dfu_util.leave`."""
+    return dfu_util.leave(dfu_util.seen_at(port), _leaving(model), deadline)
+
+
+def _leaving(model: Model) -> list[str]:
+    """As at the end of a download, without one: DETACH makes ST's DFU class unplug itself and come
+    back (usbd_dfu.c, DFU_Detach), a download of no bytes makes it leave (DFU_Leave)."""
+    firmware = model.partition("FIRMWARE")
+    return ["-a", str(firmware.alt), "-s", f"0x{firmware.address:08X}:leave"]
 
 
 def memory(name: str) -> list[range]:

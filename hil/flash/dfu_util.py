@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from ..boards.table import bootloader_serial_number_of
 from ..deadline import Deadline
@@ -16,8 +18,21 @@ from .dfu_output import (
     downloaded,
     parse_listing,
 )
-from .method import FlashError, Image, Job, Progress, Reason, RefusedError, Step, Unsupported
+from .method import (
+    FlashError,
+    Image,
+    Job,
+    Progress,
+    Reason,
+    RefusedError,
+    Step,
+    Unsupported,
+    last_lines,
+)
 from .tool import find_program, image_file, run_tool
+
+if TYPE_CHECKING:
+    from ..discovery.usb import UsbPort
 
 PROGRAM = "dfu-util"
 
@@ -191,10 +206,28 @@ def download(
     )
 
 
-def leave(loader: Bootloader, deadline: Deadline) -> None:
-    """Ask the bootloader to start MicroPython without having written anything; it may not."""
-    argv = [_program(), *_selection(loader), "-a", "0", "-e"]
-    run_tool(argv, deadline.sooner(_LEAVING_S))
+def leave(loader: Bootloader, options: Sequence[str], deadline: Deadline) -> str:
+    """Ask the bootloader to start MicroPython without having written anything. Whether it does
+    shows on the bus only: one that is gone before it has answered makes dfu-util complain.
+
+    :param options: after the selection of the device: what the method asks by
+    :returns: its last words, if it complains; empty: it does not
+    """
+    if missing := program_missing():
+        return f"{missing.why}: {missing.hint}"
+    ran = run_tool([_program(), *_selection(loader), *options], deadline.sooner(_LEAVING_S))
+    if ran.status == 0:
+        return ""
+    if ran.timed_out:
+        return f"{PROGRAM} did not end in time"
+    # Before its errors it tells who has written it, and how far it came.
+    errors = re.findall(rf"^{PROGRAM}: (.+)$", ran.said, re.MULTILINE)
+    return f"{PROGRAM}: " + ("; ".join(errors) or last_lines(ran.said).rpartition("\n")[2])
+
+
+def seen_at(port: UsbPort) -> Bootloader:
+    """The bootloader that discovery has seen, with no setting asked for."""
+    return Bootloader(port.vid, port.pid, port.location or "", port.serial_number, {})
 
 
 def _selection(loader: Bootloader) -> list[str]:

@@ -15,14 +15,27 @@ import sys
 from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..boards.model import Model, Partition
 from ..deadline import Deadline
 from ..errors import BoardError
 from .bootloader import BOOTLOADER, ENTER_S
-from .method import FlashError, Image, Job, Progress, Reason, RefusedError, Step, Unsupported
+from .method import (
+    FlashError,
+    Image,
+    Job,
+    Progress,
+    Reason,
+    RefusedError,
+    Step,
+    Unsupported,
+    last_lines,
+)
 from .tool import image_file, run_tool
+
+if TYPE_CHECKING:
+    from ..discovery.usb import UsbPort
 
 # The loader that OpenMV's boards carry tells K2.8.0 (read in OpenMV IDE and openmv-ota).
 LOADER_VERSION = 0x4B020800
@@ -128,6 +141,29 @@ def flash(job: Job, progress: Progress, deadline: Deadline) -> None:
         raise RefusedError(heard.refused, what, target=job.target, hint=_HINT[step], step=step)
     said = "" if heard.failure else ran.said
     raise FlashError(step, what, target=job.target, said=said, tool="spsdk", hint=_HINT[step])
+
+
+def leave(model: Model, port: UsbPort, deadline: Deadline) -> str:
+    """Reset the board out of its loader. Nothing is erased or written.
+
+    :returns: why it is not reset; empty: it is
+    """
+    if find_spec("spsdk") is None:
+        return "spsdk is not installed: pip install 'hil[imx]'"
+    told: list[str] = []
+    order = {
+        "device": loader_device(model),
+        "version": LOADER_VERSION,
+        "claim_s": deadline.remaining(),
+        "seconds": max(1.0, deadline.remaining()),
+        "images": [],
+    }
+    argv = [sys.executable, "-m", "hil.flash.imx_loader", json.dumps(order)]
+    ran = run_tool(argv, deadline, on_line=told.append)
+    if ran.status is None:
+        return "its loader does not answer in time"
+    last: Any = json.loads(told[-1]) if told and told[-1].startswith("{") else {}
+    return "" if last.get("event") == "done" else str(last.get("what", last_lines(ran.said)))
 
 
 def loader_device(model: Model) -> str:

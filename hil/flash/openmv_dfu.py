@@ -7,13 +7,23 @@ goes by name.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ..deadline import Deadline
 from . import dfu_util
 from .dfu_output import Bootloader
 from .dfu_util import is_waiting
 from .method import Job, Progress, Reason, RefusedError, Step, Unsupported
 
-__all__ = ["flash", "is_waiting", "supports"]
+if TYPE_CHECKING:
+    from ..boards.model import Model
+    from ..discovery.usb import UsbPort
+
+__all__ = ["flash", "is_waiting", "leave", "supports"]
+
+# DFU_DETACH: the bootloader jumps to the firmware (boot/src/common/dfu.c, tud_dfu_detach_cb; and
+# main.c), without a reset and so without its window.
+_DETACH = ("-a", "0", "-e")
 
 
 def supports(job: Job) -> Unsupported | None:
@@ -33,13 +43,18 @@ def flash(job: Job, progress: Progress, deadline: Deadline) -> None:
     try:
         check_layout(job, loader)
     except RefusedError:
-        dfu_util.leave(loader, deadline)
+        dfu_util.leave(loader, _DETACH, deadline)
         raise
     for image in job.images:
         last = image is job.images[-1]
         # A board that is reset before the last image would start half a firmware.
         options = ["-a", image.partition, *(["--reset"] if last else [])]
         dfu_util.download(job, loader, image, options, progress, deadline)
+
+
+def leave(model: Model, port: UsbPort, deadline: Deadline) -> str:
+    """See :func:`hil.flash.dfu_util.leave`."""
+    return dfu_util.leave(dfu_util.seen_at(port), _DETACH, deadline)
 
 
 def check_layout(job: Job, loader: Bootloader) -> None:

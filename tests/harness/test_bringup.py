@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hil.bringup import _profile
 from hil.config import load, select
+from hil.http_target import profile_of
 
 
 @pytest.mark.parametrize(
@@ -22,4 +22,4 @@ def test_the_entry_knows_better_than_the_profile_how_long_a_boot_takes(
         f"    {line}\n"
     )
     (spec,) = select(load(devices, tmp_path, {}), None)
-    assert _profile(spec).boot_timeout_s == seconds
+    assert profile_of(spec).boot_timeout_s == seconds

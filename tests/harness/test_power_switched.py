@@ -94,6 +94,18 @@ def test_a_switch_of_another_board_is_switched_on_again_and_told(
     assert [to for to, _ in switch.log] == ["off", "on"]
 
 
+def test_a_port_that_is_away_is_not_waited_for(board: VirtualBoard, link: BoardLink) -> None:
+    """A board in its bootloader, at the end of a ladder whose time is short."""
+    link.open(Deadline.after(5))
+    board.control("fault", name="vanish")
+    switch = Switch(board)
+    began = time.monotonic()
+    SwitchedPower(switch, link, discharge_s=0.0).off(Deadline.after(10))
+    (_, off), *_ = switch.log
+    assert off - began < 2
+    assert not is_on(board)
+
+
 def test_the_port_of_a_uart_bridge_may_stay(board: VirtualBoard, link: BoardLink) -> None:
     switch = Switch(board, works=False)
     power = SwitchedPower(switch, link, port_stays=True, discharge_s=0.0)
