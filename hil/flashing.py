@@ -36,7 +36,7 @@ def job_of(
         method=flash.method,
         images=read_images(flash.images, spec.name),
         link=link,
-        provision=spec.provision,
+        consent=link.consent,
         usb_serial=spec.usb_serial,
         listed_id=bytes.fromhex(spec.unique_id) if spec.unique_id else None,
         location=_location(spec),
@@ -110,7 +110,7 @@ def flash_fresh(spec: TargetSpec, state: Path, virtual: VirtualBoard) -> Outcome
             method="virtual",
             images=fresh_images(row),
             link=link,
-            provision=spec.provision,
+            consent=link.consent,
             virtual=virtual,
         )
         return flow.flash(job, state)

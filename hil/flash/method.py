@@ -15,10 +15,12 @@ from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol, cast
 
+from .. import consent as consents
 from ..errors import BenchError, BoardError
 
 if TYPE_CHECKING:
     from ..boards.model import Model
+    from ..consent import Consent
     from ..deadline import Deadline
     from ..link.board import BoardLink
     from ..virtual.board import VirtualBoard
@@ -66,7 +68,7 @@ class Job:
     :ivar method: a name of the registry: ``openmv-dfu``
     :ivar images: in the order in which they are written
     :ivar link: to the board while MicroPython runs; a method closes it where a tool needs the port
-    :ivar provision: the owner's consent to write on the board
+    :ivar consent: its owner's, to write on it: without, there is no job
     :ivar usb_serial: the USB serial number that devices.yaml lists for it
     :ivar listed_id: the ``machine.unique_id()`` that devices.yaml lists for it
     :ivar unique_id: ``machine.unique_id()``, once the flow has asked the board
@@ -74,6 +76,7 @@ class Job:
     :ivar in_bootloader: it waits in its bootloader already: there is nothing to enter
     :ivar command: what the method ``command`` runs
     :ivar virtual: the board of the embedded bench behind it, for the method ``virtual``
+    :raises NoConsentError: the consent is missing
     """
 
     target: str
@@ -81,7 +84,7 @@ class Job:
     method: str
     images: tuple[Image, ...]
     link: BoardLink
-    provision: bool = False
+    consent: Consent
     usb_serial: str | None = None
     listed_id: bytes | None = None
     unique_id: bytes | None = None
@@ -89,6 +92,9 @@ class Job:
     in_bootloader: bool = False
     command: str | None = None
     virtual: VirtualBoard | None = None
+
+    def __post_init__(self) -> None:
+        consents.require(self.consent, self.target, "flashing it")
 
 
 class Step(enum.Enum):
@@ -105,7 +111,6 @@ class Step(enum.Enum):
 class Reason(enum.Enum):
     """Why a board is not flashed."""
 
-    NO_CONSENT = "no consent"
     NO_METHOD = "no method"
     NO_PROGRAM = "no program"
     UNKNOWN_PARTITION = "unknown partition"

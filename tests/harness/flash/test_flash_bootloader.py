@@ -8,6 +8,7 @@ import threading
 from dataclasses import dataclass, field, replace
 
 import pytest
+from jobs import CONSENT
 
 from hil.boards.table import model
 from hil.deadline import Deadline
@@ -48,7 +49,7 @@ class Link:
 
 def job(row=N6, **more) -> tuple[Job, Link]:
     link = Link(**more)
-    return Job("porch", row, "openmv-dfu", (Image("FIRMWARE", b"\1"),), link, True), link
+    return Job("porch", row, "openmv-dfu", (Image("FIRMWARE", b"\1"),), link, CONSENT), link
 
 
 def test_the_catcher_looks_before_the_board_is_told_to_go():

@@ -35,7 +35,7 @@ def job(row=N6, *images: Image, **more) -> Job:
         method,
         images,
         BoardLink("porch", "/dev/null", consent=CONSENT),
-        True,
+        CONSENT,
         **whole,
     )
 

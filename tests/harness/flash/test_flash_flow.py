@@ -49,7 +49,7 @@ class Board:
             "openmv-dfu",
             images or (self.image(),),
             self.link,
-            provision=True,
+            self.link.consent,
             usb_serial=self.virtual.record.serial_number,
             **more,
         )
