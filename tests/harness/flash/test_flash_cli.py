@@ -158,14 +158,24 @@ def test_a_board_that_fails_is_its_fault_and_says_how_to_recover(
 
 
 @pytest.mark.usefixtures("listed")
-def test_a_held_board_is_waited_for(run: Run, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr("hil.flash_command.LOCK_BUDGET_S", 0.5)
+def test_a_held_board_is_waited_for_as_long_as_is_said(run: Run, tmp_path: Path):
     spec = config.read(tmp_path / "devices.yaml").targets["porch"]
     with lock.hold(lock.key_of(spec, tmp_path / ".hil"), "a colleague's work", Deadline.after(5)):
-        result = run("flash", "porch")
+        result = run("flash", "porch", "--wait", "0.3")
     assert result.exit_code == 3
-    assert "porch: waiting for " in result.stderr
+    assert "waiting for porch: held by " in result.stderr
     assert "a colleague's work" in result.stderr
+    assert "porch: 346534563033 is held by " in result.stderr
+    assert "--wait SECONDS waits longer than 0" in result.stderr
+
+
+@pytest.mark.usefixtures("listed")
+def test_what_may_not_be_flashed_is_not_waited_for(run: Run, tmp_path: Path):
+    spec = config.read(tmp_path / "devices.yaml").targets["shed"]
+    with lock.hold(lock.key_of(spec, tmp_path / ".hil"), "a colleague's work", Deadline.after(5)):
+        result = run("flash", "shed", "--image", "fw.bin", "--wait", "0.3")
+    assert "provision: true" in result.stderr
+    assert "waiting" not in result.stderr
 
 
 # --- as a step of bring-up ---------------------------------------------------------------------
