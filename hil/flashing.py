@@ -131,7 +131,8 @@ def told(outcome: Outcome) -> str:
         return f"has it already: {outcome.reported}"
     what = ", ".join(outcome.written)
     notes = "".join(f"; {note}" for note in outcome.notes)
-    return f"{what} flashed and verified in {outcome.took_s:.0f} s: {outcome.reported}{notes}"
+    how = "flashed" if notes else "flashed and verified"
+    return f"{what} {how} in {outcome.took_s:.0f} s: {outcome.reported}{notes}"
 
 
 def _device(spec: TargetSpec) -> str:

@@ -12,7 +12,7 @@ from ..deadline import Deadline
 from . import dfu_util
 from .dfu_output import Bootloader
 from .dfu_util import is_waiting
-from .method import Job, Progress, Reason, RefusedError, Step, Unsupported
+from .method import Job, Notes, Progress, Reason, RefusedError, Step, Unsupported
 
 __all__ = ["flash", "is_waiting", "supports"]
 
@@ -33,7 +33,7 @@ def supports(job: Job) -> Unsupported | None:
     return dfu_util.program_missing()
 
 
-def flash(job: Job, progress: Progress, deadline: Deadline) -> None:
+def flash(job: Job, progress: Progress, deadline: Deadline) -> Notes:
     """See :class:`hil.flash.method.FlashMethod`."""
     loader = dfu_util.find(job, deadline)
     try:
@@ -46,6 +46,7 @@ def flash(job: Job, progress: Progress, deadline: Deadline) -> None:
         leave = ":leave" if image is job.images[-1] else ""
         options = ["-a", str(partition.alt), "-s", f"0x{partition.address:08X}{leave}"]
         dfu_util.download(job, loader, image, options, progress, deadline)
+    return ()
 
 
 def memory(name: str) -> list[range]:

@@ -14,7 +14,8 @@ from string import Formatter
 
 from ..deadline import Deadline
 from ..errors import BenchError
-from .method import FlashError, Image, Job, Progress, Reason, Step, Unsupported
+from .image import is_firmware
+from .method import FlashError, Image, Job, Notes, Progress, Reason, Step, Unsupported
 from .tool import find_program, image_file, run_tool
 
 _PLACEHOLDERS = ("image", "port", "serial", "partition")
@@ -65,7 +66,7 @@ def is_waiting(job: Job, deadline: Deadline) -> bool:
     return False
 
 
-def flash(job: Job, progress: Progress, deadline: Deadline) -> None:
+def flash(job: Job, progress: Progress, deadline: Deadline) -> Notes:
     """Run the command for each image: see :class:`~.method.FlashMethod`.
 
     :raises FlashError: it failed, or did not end before the deadline, which ends it
@@ -76,6 +77,11 @@ def flash(job: Job, progress: Progress, deadline: Deadline) -> None:
             progress(image.partition, 0, len(image.content))
             _run(job, image, words(job, image, file), deadline)
             progress(image.partition, len(image.content), len(image.content))
+    return tuple(
+        f"{image.partition} was not read back: only the command's exit status tells"
+        for image in job.images
+        if not is_firmware(image)  # whose version the flow compares
+    )
 
 
 def words(job: Job, image: Image, file: Path) -> list[str]:

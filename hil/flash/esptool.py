@@ -20,7 +20,7 @@ from ..discovery.usb import UsbPort, usb_ports
 from ..errors import BenchError
 from ..link.opening import holders
 from .bootloader import enter
-from .method import FlashError, Image, Job, Progress, Reason, RefusedError, Step, Unsupported
+from .method import FlashError, Image, Job, Notes, Progress, Reason, RefusedError, Step, Unsupported
 from .tool import Ran, image_file, run_tool
 
 # What esptool calls the chip of a firmware's build target, and the chip id in an image's header
@@ -57,7 +57,7 @@ def is_waiting(job: Job, deadline: Deadline) -> bool:
     return bool(job.location) and bool(_waiting(job))
 
 
-def flash(job: Job, progress: Progress, deadline: Deadline) -> None:
+def flash(job: Job, progress: Progress, deadline: Deadline) -> Notes:
     """Write, let esptool compare the MD5, and reset: see :class:`~.method.FlashMethod`.
 
     :raises RefusedError: another chip is there; nothing was written
@@ -88,6 +88,7 @@ def flash(job: Job, progress: Progress, deadline: Deadline) -> None:
         )
     if ran.status != 0:
         raise _failure(job, port, ran, reached[0])
+    return ()
 
 
 def arguments(model: Model, port: str, files: list[tuple[int, Path]]) -> list[str]:

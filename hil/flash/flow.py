@@ -27,6 +27,7 @@ from .method import (
     FlashError,
     FlashMethod,
     Job,
+    Notes,
     Progress,
     Reason,
     RefusedError,
@@ -62,13 +63,13 @@ class Outcome:
     """:ivar written: the partitions that were written; none: the board had it all already
     :ivar reported: what it runs
     :ivar took_s: seconds, all in all
-    :ivar notes: what was not proven, and why
+    :ivar notes: what was not proven, and why; by the method, or by what the board tells of itself
     """
 
     written: tuple[str, ...]
     reported: Reported
     took_s: float
-    notes: tuple[str, ...] = ()
+    notes: Notes = ()
 
 
 def budget_s(job: Job) -> float:
@@ -138,12 +139,12 @@ def flash(
     # Before the first byte: after a kill nobody may believe that it has what it has not.
     records.save(state, Record(job.unique_id, job.usb_serial or had.usb_serial, kept))
     try:
-        _method(job).flash(job, progress, deadline)
+        notes = _method(job).flash(job, progress, deadline)
     except RefusedError:
         records.save(state, had)  # nothing was written
         raise
     reported = _returned(job, deadline)
-    notes = _verified(job, reported)
+    notes += _verified(job, reported)
     written = {image.partition: image.sha256 for image in job.images}
     records.save(
         state,
@@ -262,7 +263,7 @@ def _returned(job: Job, deadline: Deadline) -> Reported:
     return reported
 
 
-def _verified(job: Job, reported: Reported) -> tuple[str, ...]:
+def _verified(job: Job, reported: Reported) -> Notes:
     """Whether the version that the board tells is an image's; a note where nothing tells.
 
     :raises FlashError: it runs another one

@@ -21,7 +21,7 @@ from ..boards.model import Model, Partition
 from ..deadline import Deadline
 from ..errors import BoardError
 from .bootloader import BOOTLOADER, ENTER_S
-from .method import FlashError, Image, Job, Progress, Reason, RefusedError, Step, Unsupported
+from .method import FlashError, Image, Job, Notes, Progress, Reason, RefusedError, Step, Unsupported
 from .tool import image_file, run_tool
 
 # The loader that OpenMV's boards carry tells K2.8.0 (read in OpenMV IDE and openmv-ota).
@@ -99,7 +99,7 @@ def _overlap(row: Partition, address: int, size: int) -> bool:
     return row.address < address + size and address < row.address + (row.size or 0)
 
 
-def flash(job: Job, progress: Progress, deadline: Deadline) -> None:
+def flash(job: Job, progress: Progress, deadline: Deadline) -> Notes:
     """Reset into the loader, erase, write, read back, reset: see :class:`~.method.FlashMethod`.
 
     :raises RefusedError: another loader, or another board's; nothing was written
@@ -120,7 +120,10 @@ def flash(job: Job, progress: Progress, deadline: Deadline) -> None:
         argv = [sys.executable, "-m", "hil.flash.imx_loader", json.dumps(order)]
         ran = run_tool(argv, deadline, on_line=heard.line)
     if heard.done:
-        return
+        return tuple(
+            f"{partition} was not read back: its loader does not give its memory back"
+            for partition in heard.unverified
+        )
     step, what = heard.failure or (heard.step, "the process that speaks to the loader has ended")
     if ran.status is None:
         what = "it did not end in time"
@@ -153,6 +156,7 @@ class _Heard:
         self._job, self._progress, self._deadline = job, progress, deadline
         self.step = Step.ENTER
         self.done = False
+        self.unverified: list[str] = []
         self.failure: tuple[Step, str] | None = None
         self.refused: Reason | None = None
 
@@ -168,6 +172,8 @@ class _Heard:
             self.step = Step.DOWNLOAD
         elif event == "progress":
             self._progress(told["partition"], told["done"], told["total"])
+        elif event == "unverified":
+            self.unverified.append(told["partition"])
         elif event == "failed":
             self.failure = (Step[told["step"]], told["what"])
             self.refused = Reason[told["refused"]] if told.get("refused") else None

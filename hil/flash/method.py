@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int, int], None]
 """``progress(partition, done, total)``, bytes: called while a download goes on."""
 
+Notes = tuple[str, ...]
+"""What was not proven, and why: a sentence each, without its full stop."""
+
 _METHODS = {
     "openmv-dfu": "hil.flash.openmv_dfu",
     "arduino-dfu": "hil.flash.arduino_dfu",
@@ -190,10 +193,11 @@ class FlashMethod(Protocol):
     def is_waiting(self, job: Job, deadline: Deadline) -> bool:
         """Whether this very board waits in its bootloader. False also where nothing tells."""
 
-    def flash(self, job: Job, progress: Progress, deadline: Deadline) -> None:
+    def flash(self, job: Job, progress: Progress, deadline: Deadline) -> Notes:
         """Enter the bootloader (unless ``job.in_bootloader``), write all images, verify what can be
         verified there, and tell the board to start MicroPython, without waiting for it.
 
+        :returns: what could not be verified there
         :raises RefusedError: nothing was written: e.g. another layout than the table's
         :raises FlashError: the board failed, at which step, and what the tool said
         :raises BenchError: the bench did, e.g. the port is held

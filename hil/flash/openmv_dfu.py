@@ -11,7 +11,7 @@ from ..deadline import Deadline
 from . import dfu_util
 from .dfu_output import Bootloader
 from .dfu_util import is_waiting
-from .method import Job, Progress, Reason, RefusedError, Step, Unsupported
+from .method import Job, Notes, Progress, Reason, RefusedError, Step, Unsupported
 
 __all__ = ["flash", "is_waiting", "supports"]
 
@@ -27,7 +27,7 @@ def supports(job: Job) -> Unsupported | None:
     return dfu_util.program_missing()
 
 
-def flash(job: Job, progress: Progress, deadline: Deadline) -> None:
+def flash(job: Job, progress: Progress, deadline: Deadline) -> Notes:
     """See :class:`hil.flash.method.FlashMethod`."""
     loader = dfu_util.find(job, deadline)
     try:
@@ -40,6 +40,7 @@ def flash(job: Job, progress: Progress, deadline: Deadline) -> None:
         # A board that is reset before the last image would start half a firmware.
         options = ["-a", image.partition, *(["--reset"] if last else [])]
         dfu_util.download(job, loader, image, options, progress, deadline)
+    return ()
 
 
 def check_layout(job: Job, loader: Bootloader) -> None:

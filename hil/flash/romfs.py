@@ -16,7 +16,7 @@ from ..errors import BenchError, BoardError
 from ..link.board import RESET
 from ..link.opening import holders
 from ..link.repl import ReplError
-from .method import FlashError, Image, Job, Progress, Reason, RefusedError, Step, Unsupported
+from .method import FlashError, Image, Job, Notes, Progress, Reason, RefusedError, Step, Unsupported
 from .tool import Ran, image_file, run_tool
 
 # mpremote/romfs.py: what an image begins with.
@@ -97,14 +97,14 @@ def is_waiting(job: Job, deadline: Deadline) -> bool:
     return False
 
 
-def flash(job: Job, progress: Progress, deadline: Deadline) -> None:
+def flash(job: Job, progress: Progress, deadline: Deadline) -> Notes:
     """Deploy, read back, reset: see :class:`~.method.FlashMethod`.
 
     :raises RefusedError: the firmware has no such partition; nothing was written
     :raises FlashError: mpremote failed, or the partition holds something else
     """
-    for image in job.images:
-        partition = _ask(job, image, deadline)
+    partitions = [_ask(job, image, deadline) for image in job.images]
+    for image, partition in zip(job.images, partitions, strict=True):
         _deploy(job, image, partition, progress, deadline)
         _verify(job, image, partition, deadline)
     try:
@@ -113,6 +113,7 @@ def flash(job: Job, progress: Progress, deadline: Deadline) -> None:
         raise FlashError(
             Step.RETURN, error.message, target=job.target, hint="all is written: reset it by hand"
         ) from error
+    return ()
 
 
 def _ask(job: Job, image: Image, deadline: Deadline) -> _Partition:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ..deadline import Deadline
 from .bootloader import enter
-from .method import FlashError, Image, Job, Progress, Reason, RefusedError, Step, Unsupported
+from .method import FlashError, Image, Job, Notes, Progress, Reason, RefusedError, Step, Unsupported
 from .uf2_file import is_uf2, parse
 
 _MOUNTS = Path("/proc/self/mounts")
@@ -93,7 +93,7 @@ def is_waiting(job: Job, deadline: Deadline) -> bool:
     return bool(job.location) and bool(_of(job))
 
 
-def flash(job: Job, progress: Progress, deadline: Deadline) -> None:
+def flash(job: Job, progress: Progress, deadline: Deadline) -> Notes:
     """Copy, and wait until the drive has vanished: see :class:`~.method.FlashMethod`.
 
     :raises RefusedError: several drives may be this board's; nothing was written
@@ -113,6 +113,7 @@ def flash(job: Job, progress: Progress, deadline: Deadline) -> None:
                 hint="is the file made for this very board? The loader is intact: flash again",
             )
         never.wait(min(_LOOK_S, deadline.remaining()))
+    return ()
 
 
 def drives() -> list[Drive]:

@@ -21,7 +21,7 @@ from hil.virtual.bootloader import BLOCK
 from hil.virtual.firmware import DamagedImageError, build, parse
 
 from . import bootloader
-from .method import FlashError, Image, Job, Progress, Reason, Step, Unsupported
+from .method import FlashError, Image, Job, Notes, Progress, Reason, Step, Unsupported
 
 # The bootloader is there in milliseconds; this is for a machine that is busy.
 _SHOWS_S = 10.0
@@ -72,7 +72,7 @@ def is_waiting(job: Job, deadline: Deadline) -> bool:
     return bootloader.wait_for(lambda _: _record(job), deadline) is not None
 
 
-def flash(job: Job, progress: Progress, deadline: Deadline) -> None:
+def flash(job: Job, progress: Progress, deadline: Deadline) -> Notes:
     """See :class:`hil.flash.method.FlashMethod`."""
     with _Loader(job, enter(job, deadline), deadline) as loader:
         loader.ask(Step.DOWNLOAD, "clear")
@@ -80,6 +80,7 @@ def flash(job: Job, progress: Progress, deadline: Deadline) -> None:
             _download(loader, image, progress)
             loader.ask(Step.VERIFY, "manifest", partition=image.partition)
         loader.ask(Step.RETURN, "leave")
+    return ()
 
 
 def enter(job: Job, deadline: Deadline) -> Path:

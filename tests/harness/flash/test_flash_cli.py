@@ -86,7 +86,7 @@ def test_a_board_is_flashed_started_and_known_the_next_time(
     boots = porch.control("status")["boots"]
     result = run("flash", "porch")
     assert result.exit_code == 0, result.output
-    assert "porch: FIRMWARE flashed and verified in" in result.output
+    assert "porch: FIRMWARE flashed in " in result.output
     assert usb_bus.tell().written == {1: IMAGE}
     into_the_bootloader, application = 1, 1
     after = porch.control("status")["boots"]
@@ -187,7 +187,7 @@ def test_bring_up_flashes_what_is_listed_before_it_deploys(
     plug(usb_bus, porch)
     target = bring_up(config.read(tmp_path / "devices.yaml").targets["porch"], tmp_path / ".hil")
     try:
-        assert "FIRMWARE flashed and verified" in target.notes[0]
+        assert "FIRMWARE flashed in " in target.notes[0]
         assert usb_bus.tell().written == {1: IMAGE}
         assert target.api.alive(Deadline.after(10)), "its application runs"
     finally:

@@ -59,7 +59,8 @@ def test_the_words_arrive_as_they_are(tmp_path):
     both = (FIRMWARE, Image("ROMFS0", b"rom"))
     seen, asked = Seen(), work(line, *both, usb_serial="0033 $(x)")
     assert command.supports(asked) is None
-    command.flash(asked, seen, Deadline.after(30))
+    notes = command.flash(asked, seen, Deadline.after(30))
+    assert notes == ("ROMFS0 was not read back: only the command's exit status tells",)
     common = ["--to=/dev/ttyACM3", "a b", "$HOME;ls", "{x}", "0033 $(x)"]
     assert json.loads(out.read_text()) == [
         [[*common, "FIRMWARE"], FIRMWARE.content.hex(), ".hex"],

@@ -19,9 +19,10 @@ from usb_bus import UsbBus
 from hil.boards.table import bootloader_serial_number_of, model
 from hil.deadline import Deadline
 from hil.errors import BenchError
-from hil.flash import bootloader, flow, record
+from hil.flash import bootloader, flow, openmv_dfu, record
 from hil.flash.flow import Outcome
 from hil.flash.method import FlashError, Image, Job, Reason, RefusedError, Step
+from hil.flashing import told
 from hil.link.board import RESET, BoardLink
 from hil.virtual.board import VirtualBoard
 
@@ -162,6 +163,17 @@ def test_an_image_that_tells_no_version_is_noted_as_not_proven(board: Board):
     outcome = board.flash(Image("FIRMWARE", b"\x01" * 5000))
     assert outcome.written
     assert "not proven" in outcome.notes[0]
+
+
+def test_what_the_method_could_not_prove_is_told_to_the_reader(board: Board, monkeypatch):
+    """And not called verified."""
+    board.plug()
+    flash = openmv_dfu.flash
+    monkeypatch.setattr(openmv_dfu, "flash", lambda *given: (*flash(*given), "it was too dark"))
+    outcome = board.flash()
+    assert outcome.notes == ("it was too dark",)
+    assert "FIRMWARE flashed in " in told(outcome)
+    assert told(outcome).endswith("; it was too dark")
 
 
 def test_a_board_that_does_not_come_back_fails_at_the_return_and_is_found_the_next_time(
