@@ -143,9 +143,12 @@ def _device(spec: TargetSpec) -> str:
 
 def _location(spec: TargetSpec) -> str | None:
     """Where it is plugged in, by which its bootloader can be told from another one."""
-    from .discovery import usb
-    from .listing import port_of
+    from .discovery import listed, usb
 
-    port = port_of(spec, usb.usb_ports()) if spec.kind == "board" else None
-    # pyserial names the interface of a composite device too: "1-2.3:1.0".
-    return (port.location or "").partition(":")[0] or None if port else None
+    if spec.kind != "board":
+        return None
+    attached = usb.attached()
+    if ports := listed.ports_of(spec, attached):
+        return ports[0].location
+    loader = listed.loader_of(spec, attached)
+    return loader.port.location if loader and loader.certain else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
@@ -30,6 +31,10 @@ ENTER_S = 25.0
 """Seconds for one way in, up to a bootloader that can be read: a Portenta's descriptors could be
 read only 10 s after the touch (OpenMV's bench)."""
 
+WAITING_S = 4.0
+"""Seconds within which a board in the window after a reset, or one that cycles, shows its
+bootloader."""
+
 TOUCH_BAUDRATE = 1200
 BOOTLOADER = "import machine\nmachine.bootloader()"
 
@@ -45,10 +50,11 @@ def enter(job: Job, look: Look[Found], deadline: Deadline, *, entering_s: float 
     :param entering_s: seconds for each of the model's ways
     :raises FlashError: no way has worked; the message tells each
     """
+    began = time.monotonic()
     if job.in_bootloader:
         found = wait_for(look, deadline.sooner(entering_s))
         if found is None:
-            raise _not_entered(job, [f"no bootloader on USB within {entering_s:.0f} s"])
+            raise _not_entered(job, [_unseen(began)])
         return found
     tried: list[str] = []
     for entry in job.model.bootloader_entries:
@@ -58,6 +64,7 @@ def enter(job: Job, look: Look[Found], deadline: Deadline, *, entering_s: float 
         if tried:  # it may have come back from the last attempt under another name
             with contextlib.suppress(HilError):
                 job.link.come_back(share.sooner(_BACK_S))
+        began = time.monotonic()
         try:
             found = _caught(job, entry, look, share)
         except _NotSent as error:
@@ -65,7 +72,7 @@ def enter(job: Job, look: Look[Found], deadline: Deadline, *, entering_s: float 
             continue
         if found is not None:
             return found
-        tried.append(f"{entry}: no bootloader on USB within {entering_s:.0f} s")
+        tried.append(f"{entry}: {_unseen(began)}")
     raise _not_entered(job, tried or ["this model gets there by hand only"])
 
 
@@ -126,6 +133,10 @@ def _watch(look: Look[Found], deadline: Deadline, stop: threading.Event) -> Foun
         found = look(deadline)
         if found is not None or deadline.expired or stop.wait(min(_LOOK_S, deadline.remaining())):
             return found
+
+
+def _unseen(began: float) -> str:
+    return f"no bootloader on USB within {time.monotonic() - began:.0f} s"
 
 
 def _not_entered(job: Job, tried: list[str]) -> FlashError:

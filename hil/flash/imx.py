@@ -21,12 +21,29 @@ from ..boards.model import Model, Partition
 from ..deadline import Deadline
 from ..errors import BoardError
 from .bootloader import BOOTLOADER, ENTER_S
-from .method import FlashError, Image, Job, Notes, Progress, Reason, RefusedError, Step, Unsupported
+from .image import not_raw
+from .method import (
+    FlashError,
+    Image,
+    Job,
+    Notes,
+    Progress,
+    Reason,
+    RefusedError,
+    Step,
+    Unsupported,
+    other_model,
+)
 from .tool import image_file, run_tool
 
 # The loader that OpenMV's boards carry tells K2.8.0 (read in OpenMV IDE and openmv-ota).
 LOADER_VERSION = 0x4B020800
 SECTOR = 0x1000
+
+WITHOUT_MICROPYTHON = (
+    "without MicroPython it is flashed in its loader, which tells nothing of its board: list it by"
+    " where it is plugged in ('port: /dev/serial/by-path/…' and 'unique_id')"
+)
 
 _USB = Path("/sys/bus/usb/devices")
 _HINT = {
@@ -43,11 +60,7 @@ _HINT = {
 def supports(job: Job) -> Unsupported | None:
     """None, or why not: see :class:`~.method.FlashMethod`."""
     if job.model.flash_method != "imx":
-        return Unsupported(
-            Reason.NO_METHOD,
-            f"this is the method of i.MX RT boards, and the {job.model.title} is none",
-            f"devices.yaml: 'flash: {job.model.flash_method or 'command'}' is its method",
-        )
+        return other_model(job, f"an {job.model.title} has no loader of NXP's")
     if find_spec("spsdk") is None:
         return Unsupported(Reason.NO_PROGRAM, "spsdk is not installed", "pip install 'hil[imx]'")
     for image in job.images:
@@ -57,20 +70,21 @@ def supports(job: Job) -> Unsupported | None:
             return Unsupported(
                 Reason.NEVER_WRITTEN, str(error), "FIRMWARE and ROMFS0 are what may be written"
             )
-    return None
+    return next(filter(None, map(not_raw, job.images)), None)
 
 
-def is_waiting(job: Job, deadline: Deadline) -> bool:
-    """Whether the loader is where this board is plugged in. Linux tells; elsewhere False."""
+def waiting(job: Job, deadline: Deadline) -> bytes | None:
+    """See :class:`~.method.FlashMethod`: the loader tells nothing of its board, so it is known by
+    where it is plugged in. Linux tells that; elsewhere None."""
     if not job.location:
-        return False
+        return None
     try:
         vid, pid = (
             int((_USB / job.location / name).read_text(), 16) for name in ("idVendor", "idProduct")
         )
     except (OSError, ValueError):
-        return False
-    return (vid, pid) in job.model.bootloader_ids
+        return None
+    return job.unique_id if (vid, pid) in job.model.bootloader_ids else None
 
 
 def region(model: Model, image: Image) -> tuple[int, int]:

@@ -182,7 +182,13 @@ class FlashError(BoardError):
 
 
 class FlashMethod(Protocol):
-    """What a method's module offers. None of it writes anything but the job's images."""
+    """What a method's module offers. None of it writes anything but the job's images.
+
+    :ivar WITHOUT_MICROPYTHON: how it flashes a board on which MicroPython does not answer, for the
+        one who reads that it does not
+    """
+
+    WITHOUT_MICROPYTHON: str
 
     def supports(self, job: Job) -> Unsupported | None:
         """None, or why this job cannot be done here: no program, not this model. Touches nothing.
@@ -190,8 +196,15 @@ class FlashMethod(Protocol):
         ``job.unique_id`` may still be None.
         """
 
-    def is_waiting(self, job: Job, deadline: Deadline) -> bool:
-        """Whether this very board waits in its bootloader. False also where nothing tells."""
+    def waiting(self, job: Job, deadline: Deadline) -> bytes | None:
+        """The ``machine.unique_id()`` of a board on which MicroPython does not answer: it waits in
+        its bootloader, or is brought there. None: it is not there, or nothing proves which one it
+        is. The flow compares it with what devices.yaml lists.
+
+        ``job.unique_id`` is what follows from devices.yaml, if anything does.
+
+        :raises RefusedError: a board is there, and why it is not flashed
+        """
 
     def flash(self, job: Job, progress: Progress, deadline: Deadline) -> Notes:
         """Enter the bootloader (unless ``job.in_bootloader``), write all images, verify what can be
@@ -215,6 +228,19 @@ def method(name: str) -> FlashMethod:
 def methods() -> tuple[str, ...]:
     """The names of all methods."""
     return tuple(_METHODS)
+
+
+def other_model(job: Job, why: str) -> Unsupported:
+    """The answer of a method that is not for this model.
+
+    :param why: one sentence without its full stop
+    """
+    own = job.model.flash_method
+    return Unsupported(
+        Reason.NO_METHOD,
+        why,
+        f"leave 'method' out: its own is {own}" if own else "'command' under 'flash' runs a tool",
+    )
 
 
 def quiet(partition: str, done: int, total: int) -> None:

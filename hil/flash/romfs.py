@@ -50,6 +50,7 @@ def _s(n,z):
   a+=m
  return _b.hexlify(h.digest()).decode()
 """
+WITHOUT_MICROPYTHON = "MicroPython itself writes its ROMFS: flash its firmware first"
 _AGAIN = "firmware and files are untouched: deploy again; until then the board may lack its modules"
 
 
@@ -92,9 +93,9 @@ def supports(job: Job) -> Unsupported | None:
     return None
 
 
-def is_waiting(job: Job, deadline: Deadline) -> bool:
-    """False: there is no bootloader in this."""
-    return False
+def waiting(job: Job, deadline: Deadline) -> bytes | None:
+    """None: there is no bootloader in this."""
+    return None
 
 
 def flash(job: Job, progress: Progress, deadline: Deadline) -> Notes:

@@ -28,6 +28,7 @@ _SHOWS_S = 10.0
 # Less than a real bus is looked at: it costs a run of the embedded bench nothing.
 _LOOK_S = 0.003
 _LOOKS = 15
+WITHOUT_MICROPYTHON = ""  # nobody can bring it into its bootloader by hand
 _RUN_AGAIN = "run again: the next run finds it in its bootloader, and flashes it"
 
 
@@ -67,9 +68,13 @@ def supports(job: Job) -> Unsupported | None:
     return None
 
 
-def is_waiting(job: Job, deadline: Deadline) -> bool:
-    """Whether this board is in its bootloader, or comes up in it."""
-    return bootloader.wait_for(lambda _: _record(job), deadline) is not None
+def waiting(job: Job, deadline: Deadline) -> bytes | None:
+    """See :class:`hil.flash.method.FlashMethod`: it is in its bootloader, or comes up in it."""
+    assert job.virtual is not None, "supports() has looked"
+    if Path(job.virtual.device).exists():
+        return None  # in its bootloader it has no port
+    found = bootloader.wait_for(lambda _: _record(job), deadline.sooner(bootloader.WAITING_S))
+    return job.virtual.unique_id if found else None
 
 
 def flash(job: Job, progress: Progress, deadline: Deadline) -> Notes:

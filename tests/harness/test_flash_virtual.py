@@ -135,9 +135,9 @@ def test_a_board_that_waits_in_its_bootloader_is_flashed_without_its_repl(
     board: VirtualBoard,
 ) -> None:
     with BoardLink(board.name, board.device, consent=board.consent) as link:
-        assert not method.is_waiting(job_for(board, link), Deadline.after(0))
+        assert method.waiting(job_for(board, link), Deadline.after(1)) is None
         enter(board)
-        assert method.is_waiting(job_for(board, link), Deadline.after(1))
+        assert method.waiting(job_for(board, link), Deadline.after(1)) == board.unique_id
     job = flash(board, in_bootloader=True, unique_id=None)
     assert version(board) == version_of(job.images)
 

@@ -152,7 +152,8 @@ def test_an_image_may_hold_anything(content, sys_version, build):
 def test_every_method_offers_what_a_method_must(name):
     how = method(name)
     assert callable(how.supports)
-    assert callable(how.is_waiting)
+    assert callable(how.waiting)
+    assert isinstance(how.WITHOUT_MICROPYTHON, str)
     assert callable(how.flash)
 
 

@@ -179,7 +179,7 @@ def test_what_the_method_could_not_prove_is_told_to_the_reader(board: Board, mon
 def test_a_board_that_does_not_come_back_fails_at_the_return_and_is_found_the_next_time(
     board: Board,
 ):
-    """Bricked for the moment: it hangs in its bootloader, where the record knows it."""
+    """Bricked for the moment: it hangs in its bootloader."""
     board.plug()
     board.link.locate = lambda deadline: str(board.state / "nowhere")
     short = replace(N6, back_from_bootloader_s=0.3, bootloader_on_reset_s=0.0)
@@ -203,7 +203,7 @@ def test_a_board_that_does_not_come_back_fails_at_the_return_and_is_found_the_ne
 
 
 def test_a_board_that_is_nowhere_is_the_benchs_fault(board: Board, monkeypatch):
-    monkeypatch.setattr(flow, "_WAITING_S", 0.2)
+    monkeypatch.setattr(bootloader, "WAITING_S", 0.2)
     board.virtual.power_off()
     board.link.close()
     with pytest.raises(BenchError, match="no port") as caught:
@@ -211,15 +211,12 @@ def test_a_board_that_is_nowhere_is_the_benchs_fault(board: Board, monkeypatch):
     assert not isinstance(caught.value, RefusedError)
 
 
-def test_a_waiting_bootloader_of_which_nobody_knows_whose_it_is_is_left_alone(
-    board: Board, monkeypatch
-):
-    """ST's short serial number does not lead back to the unique id, and there is no record yet."""
-    monkeypatch.setattr(flow, "_WAITING_S", 0.2)
+def test_another_boards_bootloader_is_left_alone(board: Board, monkeypatch):
+    monkeypatch.setattr(bootloader, "WAITING_S", 0.2)
     board.virtual.power_off()
     board.link.close()
     board.plug()
-    with pytest.raises(BenchError, match="no port"):
+    with pytest.raises(BenchError, match=r"no port.*\n.*without MicroPython it is flashed in"):
         flow.flash(replace(board.job(), usb_serial="346534563033"), board.state)
     assert board.bus.tell().written == {}
 

@@ -198,7 +198,7 @@ def test_what_is_never_written_is_refused_here_too(images, reason, told, monkeyp
 def test_another_model_and_a_missing_spsdk_are_said(monkeypatch):
     answer = imx.supports(job("openmv-n6", "imx", FIRMWARE))
     assert answer.reason is Reason.NO_METHOD
-    assert "flash: openmv-dfu" in answer.hint
+    assert answer.hint == "leave 'method' out: its own is openmv-dfu"
     monkeypatch.setattr(imx, "find_spec", lambda name: None)
     answer = imx.supports(job("openmv-rt1062", "imx", FIRMWARE))
     assert (answer.reason, answer.hint) == (Reason.NO_PROGRAM, "pip install 'hil[imx]'")
@@ -206,14 +206,16 @@ def test_another_model_and_a_missing_spsdk_are_said(monkeypatch):
 
 def test_a_loader_that_waits_is_known_by_its_place(tmp_path, monkeypatch):
     monkeypatch.setattr(imx, "_USB", tmp_path)
-    there = job("openmv-rt1062", "imx", FIRMWARE, location="1-2.3")
-    assert not imx.is_waiting(there, Deadline.after(1))
+    known = {"unique_id": bytes(8), "location": "1-2.3"}
+    there = job("openmv-rt1062", "imx", FIRMWARE, **known)
+    assert imx.waiting(there, Deadline.after(1)) is None
     (tmp_path / "1-2.3").mkdir()
     for vid, pid, waits in (("37c5", "1060", False), ("15a2", "0073", True), ("15a2", "", False)):
         (tmp_path / "1-2.3" / "idVendor").write_text(f"{vid}\n")
         (tmp_path / "1-2.3" / "idProduct").write_text(f"{pid}\n")
-        assert imx.is_waiting(there, Deadline.after(1)) is waits
-    assert not imx.is_waiting(job("openmv-rt1062", "imx", FIRMWARE), Deadline.after(1))
+        assert imx.waiting(there, Deadline.after(1)) == (bytes(8) if waits else None)
+    (tmp_path / "1-2.3" / "idProduct").write_text("0073\n")
+    assert imx.waiting(replace(there, location=None), Deadline.after(1)) is None
 
 
 @given(st.sampled_from([row.name for row in model("openmv-rt1062").partitions]), st.integers(1))

@@ -239,7 +239,7 @@ def test_what_cannot_be_done_is_said_before_the_board_is_touched(image, more, re
 
 
 def test_no_bootloader_waits(rom):
-    assert not romfs.is_waiting(job("openmv-n6", "romfs", rom), Deadline.after(1))
+    assert romfs.waiting(job("openmv-n6", "romfs", rom), Deadline.after(1)) is None
 
 
 def test_the_image_reaches_mpremote_under_a_name_that_it_takes_for_an_image(
