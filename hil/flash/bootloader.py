@@ -43,18 +43,26 @@ _LOOK_S = 0.05
 _BACK_S = 5.0
 
 
-def enter(job: Job, look: Look[Found], deadline: Deadline, *, entering_s: float = ENTER_S) -> Found:
+def enter(
+    job: Job,
+    look: Look[Found],
+    deadline: Deadline,
+    *,
+    entering_s: float = ENTER_S,
+    by_hand: str = "its reset button, twice on an Arduino",
+) -> Found:
     """The board's bootloader, once ``look`` sees it on the bus.
 
     :param look: what it raises ends the attempt
     :param entering_s: seconds for each of the model's ways
+    :param by_hand: how somebody at the board does it, for the error
     :raises FlashError: no way has worked; the message tells each
     """
     began = time.monotonic()
     if job.in_bootloader:
         found = wait_for(look, deadline.sooner(entering_s))
         if found is None:
-            raise _not_entered(job, [_unseen(began)])
+            raise _not_entered(job, [_unseen(began)], by_hand)
         return found
     tried: list[str] = []
     for entry in job.model.bootloader_entries:
@@ -73,7 +81,7 @@ def enter(job: Job, look: Look[Found], deadline: Deadline, *, entering_s: float 
         if found is not None:
             return found
         tried.append(f"{entry}: {_unseen(began)}")
-    raise _not_entered(job, tried or ["this model gets there by hand only"])
+    raise _not_entered(job, tried or ["this model gets there by hand only"], by_hand)
 
 
 def wait_for(look: Look[Found], deadline: Deadline) -> Found | None:
@@ -139,11 +147,11 @@ def _unseen(began: float) -> str:
     return f"no bootloader on USB within {time.monotonic() - began:.0f} s"
 
 
-def _not_entered(job: Job, tried: list[str]) -> FlashError:
+def _not_entered(job: Job, tried: list[str], by_hand: str) -> FlashError:
     return FlashError(
         Step.ENTER,
         "; ".join(tried),
         target=job.target,
-        hint="bring it into its bootloader by hand (its reset button, twice on an Arduino) and"
-        f" repeat 'hil flash {job.target}'",
+        hint=f"bring it into its bootloader by hand ({by_hand}) and repeat"
+        f" 'hil flash {job.target}'",
     )

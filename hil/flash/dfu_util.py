@@ -22,6 +22,7 @@ from .dfu_output import (
     BEGUN,
     FORBIDDEN,
     UNREADABLE,
+    VANISHED,
     Bootloader,
     complaint,
     downloaded,
@@ -268,14 +269,15 @@ def download(
     if not wrong:
         return
     written = downloaded(ran.said) == size
+    cable = "check its cable and hub; " if VANISHED in wrong else ""
     raise FlashError(
         Step.VERIFY if written else Step.DOWNLOAD,
         f"{image.partition}: {wrong}",
         target=job.target,
         said=ran.said,
         tool=f"{PROGRAM} (exit status {ran.status})" if not ran.timed_out else PROGRAM,
-        hint=f"it is most likely still in its bootloader: repeat 'hil flash {job.target}'; if it is"
-        " not found there, press its reset button (twice on an Arduino) and repeat",
+        hint=f"{cable}it is most likely still in its bootloader: repeat 'hil flash {job.target}';"
+        " if it is not found there, press its reset button (twice on an Arduino) and repeat",
     )
 
 

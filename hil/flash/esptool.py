@@ -46,14 +46,9 @@ _MAC = re.compile(r"^(?:BASE )?MAC: +([0-9a-f]{2}(?::[0-9a-f]{2}){5})\s*$", re.M
 _WRITING = re.compile(r"Writing at 0x([0-9a-f]+) .*?([0-9.]+)%")
 _DULL = re.compile(r"Writing at|NOTE:|\.{5,}|Hard resetting|Chip was NOT reset|troubleshooting")
 _INSTALL = "pip install 'hil[esp]'"
-WITHOUT_MICROPYTHON = (
-    "without MicroPython it is flashed by its ROM loader: hold BOOT (or GPIO0 to GND) while it"
-    " resets, and repeat"
-)
-_BY_HAND = (
-    "hold BOOT (or GPIO0 to GND) while it resets, and flash again; its ROM loader cannot be "
-    "overwritten"
-)
+_BOOT = "hold BOOT (or GPIO0 to GND) while it resets"
+WITHOUT_MICROPYTHON = f"without MicroPython it is flashed by its ROM loader: {_BOOT}, and repeat"
+_BY_HAND = f"{_BOOT}, and flash again; its ROM loader cannot be overwritten"
 
 
 def supports(job: Job) -> Unsupported | None:
@@ -221,7 +216,7 @@ def _wrong_image(model: Model, image: Image) -> Unsupported | None:
         return Unsupported(
             Reason.UNKNOWN_PARTITION,
             f"no address is known for {image.partition}",
-            f"there are {', '.join(row.name for row in model.partitions)}",
+            f"known are {', '.join(row.name for row in model.partitions)}",
         )
     head = image.content[: _CHIP_ID_AT + 2]
     if len(head) < _CHIP_ID_AT + 2 or head[0] != _IMAGE_MAGIC:
@@ -260,7 +255,7 @@ def _port_of_loader(job: Job, deadline: Deadline) -> str:
             hint="reset or unplug that one",
             step=Step.ENTER,
         )
-    device = enter(job, lambda _: _loader(job), deadline)
+    device = enter(job, lambda _: _loader(job), deadline, by_hand=_BOOT)
     job.link.close()
     return device
 
@@ -340,7 +335,7 @@ def _failure(job: Job, port: str, ran: Ran, reached: Step) -> BenchError | Flash
         Step.VERIFY: "flash again; if that fails too, the supply is weak or the flash worn out",
     }[reached]
     if ran.status is None:
-        what = f"esptool did not end in time, at the latest when {what}"
+        what = f"not through in time: {what}"
     return FlashError(
         reached, what, target=job.target, said=_reason(ran.said), tool="esptool", hint=hint
     )

@@ -142,8 +142,9 @@ def flash(job: Job, progress: Progress, deadline: Deadline) -> Notes:
     if ran.status is None:
         what = "it did not end in time"
     if heard.refused:
-        raise RefusedError(heard.refused, what, target=job.target, hint=_HINT[step], step=step)
-    said = "" if heard.failure else ran.said
+        hint = "nothing was written; unplug other boards with a chip of NXP's, and repeat"
+        raise RefusedError(heard.refused, what, target=job.target, hint=hint, step=step)
+    said = "" if heard.failure else "\n".join(heard.words)
     raise FlashError(step, what, target=job.target, said=said, tool="spsdk", hint=_HINT[step])
 
 
@@ -171,6 +172,7 @@ class _Heard:
         self.step = Step.ENTER
         self.done = False
         self.unverified: list[str] = []
+        self.words: list[str] = []
         self.failure: tuple[Step, str] | None = None
         self.refused: Reason | None = None
 
@@ -179,7 +181,8 @@ class _Heard:
             told: Any = json.loads(line)
             event = told["event"]
         except (ValueError, TypeError, KeyError):
-            return  # spsdk's own words; they are kept for the message
+            self.words.append(line)  # spsdk's own, for the message
+            return
         if event == "ready":
             self._enter(told["waiting"])
         elif event == "claimed":

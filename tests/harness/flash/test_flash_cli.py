@@ -31,7 +31,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("HIL_LOCKS", str(tmp_path / "locks"))
     monkeypatch.delenv("HIL_DEVICES", raising=False)
     monkeypatch.setattr(bootloader, "BOOTLOADER", RESET)
-    monkeypatch.setattr(bootloader.enter, "__kwdefaults__", {"entering_s": 3.0})
+    monkeypatch.setitem(bootloader.enter.__kwdefaults__, "entering_s", 3.0)
     return lambda *words: CliRunner().invoke(main, words, catch_exceptions=True)
 
 

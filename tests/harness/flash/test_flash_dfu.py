@@ -54,7 +54,7 @@ def flash(wanted: Job, progress=quiet, budget_s: float = BUDGET_S) -> None:
 @pytest.fixture
 def impatient(monkeypatch) -> None:
     """Looks for a bootloader for a moment only."""
-    monkeypatch.setattr(bootloader.enter, "__kwdefaults__", {"entering_s": 0.5})
+    monkeypatch.setitem(bootloader.enter.__kwdefaults__, "entering_s", 0.5)
 
 
 # --- it arrives --------------------------------------------------------------------------------

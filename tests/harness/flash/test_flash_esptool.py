@@ -167,7 +167,7 @@ def test_a_board_that_is_pulled_out_in_the_middle_is_told(job_for, one_attempt):
 
 def test_the_deadline_ends_esptool(job_for):
     with EspRom("esp32", silent=True) as rom:
-        with pytest.raises(FlashError, match="did not end in time"):
+        with pytest.raises(FlashError, match="not through in time: no esp32"):
             esptool.flash(job_for(rom, image("esp32")), quiet, Deadline.after(1.5))
         with serial.Serial(rom.path, exclusive=True):
             pass  # nobody has it open any more
@@ -190,6 +190,7 @@ def test_a_chip_that_does_not_show_its_loader_is_told(ports):
         esptool.flash(work, quiet, Deadline.after(0.2))
     assert failed.value.step is Step.ENTER
     assert "no bootloader on USB" in str(failed.value)
+    assert "by hand (hold BOOT" in failed.value.hint
 
 
 def test_two_loaders_at_no_known_place_are_not_guessed_at(ports):

@@ -79,7 +79,7 @@ def board(
     virtual: VirtualBoard, usb_bus: UsbBus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Board]:
     monkeypatch.setattr(bootloader, "BOOTLOADER", RESET)
-    monkeypatch.setattr(bootloader.enter, "__kwdefaults__", {"entering_s": 3.0})
+    monkeypatch.setitem(bootloader.enter.__kwdefaults__, "entering_s", 3.0)
     virtual.power_on()
     with BoardLink("porch", virtual.device, consent=virtual.consent) as link:
         deadline = Deadline.after(20)
@@ -146,6 +146,29 @@ def test_another_board_of_the_model_is_refused_and_its_application_goes_on(
         flow.flash(replace(board.job(), **listed), board.state)
     assert caught.value.reason is Reason.OTHER_BOARD
     assert not board.bus.calls, "its bootloader was not even looked for"
+
+
+def test_a_board_of_another_model_is_refused(board: Board):
+    """Its unique id has another length."""
+    images = Image("HP", b"\1"), Image("HE", b"\2")
+    asked = replace(board.job(*images), model=model("openmv-ae3"))
+    with pytest.raises(RefusedError, match="the board is no OpenMV AE3: ") as caught:
+        flow.flash(asked, board.state)
+    assert caught.value.reason is Reason.OTHER_BOARD
+    assert not board.bus.calls
+
+
+def test_another_board_that_comes_back_is_told(board: Board, monkeypatch):
+    board.plug()
+    ids = iter([board.virtual.unique_id, bytes(12)])
+    identify = flow.identify
+    monkeypatch.setattr(flow, "identify", lambda *a: replace(identify(*a), unique_id=next(ids)))
+    with pytest.raises(FlashError, match=f"came back has the unique id {'00' * 12}") as caught:
+        board.flash()
+    assert caught.value.step is Step.VERIFY
+    had = record.load(board.state, board.virtual.unique_id)
+    assert had
+    assert (had.reported, had.partitions) == (None, {})
 
 
 def test_a_board_that_runs_another_version_afterwards_is_not_flashed(board: Board):

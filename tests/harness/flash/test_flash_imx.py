@@ -138,6 +138,7 @@ def test_another_loader_is_refused_before_anything_is_written(work):
         imx.flash(work(loader), quiet, Deadline.after(60))
     assert refused.value.reason is Reason.OTHER_BOARD
     assert "version 0x4b020600, not 0x4b020800" in str(refused.value)
+    assert "unplug other boards" in refused.value.hint
     assert {tag for tag, _ in loader.commands} == {GET_PROPERTY}
 
 
@@ -147,6 +148,7 @@ def test_a_loader_that_does_not_come_is_told_at_the_deadline(work):
         imx.flash(work(loader), quiet, Deadline.after(5))
     assert failed.value.step is Step.FIND
     assert "nothing was written" in failed.value.hint
+    assert "event" not in str(failed.value), "the lines that were meant for the parent"
 
 
 @needs_spsdk
