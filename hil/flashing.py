@@ -17,6 +17,7 @@ from .link.board import BoardLink
 if TYPE_CHECKING:
     from .config import TargetSpec
     from .flash.flow import Examined, Outcome
+    from .power import SwitchedPower
     from .virtual.board import VirtualBoard
 
 _RESTART_S = 30.0
@@ -40,6 +41,7 @@ def job_of(
         usb_serial=spec.usb_serial,
         listed_id=bytes.fromhex(spec.unique_id) if spec.unique_id else None,
         location=_location(spec),
+        power=_power(spec, link),
         command=flash.command,
         virtual=virtual,
     )
@@ -139,6 +141,12 @@ def _device(spec: TargetSpec) -> str:
     from .discovery import usb
 
     return spec.port or usb.find(usb.usb_ports(), usb_serial=spec.usb_serial or "").device
+
+
+def _power(spec: TargetSpec, link: BoardLink) -> SwitchedPower | None:
+    from .power import SwitchedPower, switch_of
+
+    return SwitchedPower(switch_of(spec.power), link) if spec.power else None
 
 
 def _location(spec: TargetSpec) -> str | None:

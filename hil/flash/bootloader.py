@@ -132,8 +132,16 @@ def _send(job: Job, entry: BootloaderEntry, deadline: Deadline) -> None:
         job.link.close()
         job.link.expect_reset()
         touch(job.link.device, job.target)
+    elif entry == "machine.bootloader":
+        job.link.send_away(BOOTLOADER, deadline)
     else:
-        job.link.send_away(RESET if entry == "reset window" else BOOTLOADER, deadline)
+        try:
+            job.link.send_away(RESET, deadline)
+        except HilError:
+            if job.power is None:
+                raise
+            job.power.off(deadline)
+            job.power.give(deadline)
 
 
 def _watch(look: Look[Found], deadline: Deadline, stop: threading.Event) -> Found | None:

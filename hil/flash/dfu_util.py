@@ -215,6 +215,13 @@ def find(job: Job, deadline: Deadline) -> Bootloader:
 # --- what it is told -----------------------------------------------------------------------------
 
 
+def _can_be_sent(job: Job) -> bool:
+    """Whether there is a way into the bootloader without MicroPython: its power, or a touch of the
+    port that shows its own serial number."""
+    touched = "1200-baud touch" in job.model.bootloader_entries
+    return job.power is not None or bool(touched and job.usb_serial and job.link.device)
+
+
 def program_missing() -> Unsupported | None:
     """None, if dfu-util is installed."""
     if find_program(PROGRAM):
@@ -228,12 +235,14 @@ def program_missing() -> Unsupported | None:
 
 def waiting(job: Job, deadline: Deadline) -> bytes | None:
     """See :class:`hil.flash.method.FlashMethod`: told by the bootloader's serial number, or by the
-    place where it is plugged in."""
+    place where it is plugged in. Where its power or a touch can bring it there, they do."""
     finder = Finder(job)
     if not finder.tells:
         return None
     # One that has just been reset shows up for a moment, and is flashed in that.
     loader = bootloader.wait_for(finder, deadline.sooner(bootloader.WAITING_S))
+    if loader is None and _can_be_sent(job):
+        loader = bootloader.enter(job, finder, deadline)
     if loader is None:
         return None
     return unique_id_of_bootloader(job.model, loader.serial_number or "") or job.unique_id

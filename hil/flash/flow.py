@@ -198,6 +198,7 @@ def _without_micropython(job: Job, how: FlashMethod, silent: HilError, deadline:
     """The job of a board that is blank, broken, or in its bootloader after a flashing that failed.
 
     :raises RefusedError: another board is there
+    :raises FlashError: it cannot be brought into its bootloader
     :raises HilError: ``silent``: it is not there either, or nothing proves which one it is
     """
     listed = job.listed_id or unique_id_of(job.model, job.usb_serial or "")

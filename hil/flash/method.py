@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..consent import Consent
     from ..deadline import Deadline
     from ..link.board import BoardLink
+    from ..power import SwitchedPower
     from ..virtual.board import VirtualBoard
 
 Progress = Callable[[str, int, int], None]
@@ -77,6 +78,7 @@ class Job:
     :ivar unique_id: ``machine.unique_id()``, once the flow has asked the board
     :ivar location: where it is plugged in, as ``dfu-util -p`` takes it: ``1-2.3``; None: unknown
     :ivar in_bootloader: it waits in its bootloader already: there is nothing to enter
+    :ivar power: what takes its power and gives it back; None: nothing does
     :ivar command: what the method ``command`` runs
     :ivar virtual: the board of the embedded bench behind it, for the method ``virtual``
     :raises NoConsentError: the consent is missing
@@ -93,6 +95,7 @@ class Job:
     unique_id: bytes | None = None
     location: str | None = None
     in_bootloader: bool = False
+    power: SwitchedPower | None = None
     command: str | None = None
     virtual: VirtualBoard | None = None
 
@@ -204,6 +207,7 @@ class FlashMethod(Protocol):
         ``job.unique_id`` is what follows from devices.yaml, if anything does.
 
         :raises RefusedError: a board is there, and why it is not flashed
+        :raises FlashError: no way into the bootloader has worked; the message tells each
         """
 
     def flash(self, job: Job, progress: Progress, deadline: Deadline) -> Notes:

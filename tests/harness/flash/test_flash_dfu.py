@@ -11,6 +11,7 @@ from usb_bus import INTERNAL_FLASH, QSPI_FLASH, UsbBus
 
 from hil.boards.table import bootloader_serial_number_of, model, serial_number_of
 from hil.deadline import Deadline
+from hil.errors import BenchError
 from hil.flash import arduino_dfu, bootloader, dfu_util, openmv_dfu
 from hil.flash.method import FlashError, Image, Job, Reason, RefusedError, Step, quiet
 from hil.flash.tool import Ran
@@ -182,11 +183,60 @@ def test_a_board_that_waits_is_known_by_the_serial_number_of_its_bootloader(
     usb_bus.plug(row, serial_of(row, OTHER_ID), "1-1")
     with monkeypatch.context() as patch:
         patch.setattr(bootloader, "WAITING_S", 0.2)
+        patch.setattr(asked.link, "device", "")  # there is no port that could be touched
         assert openmv_dfu.waiting(asked, Deadline.after(BUDGET_S)) is None
     usb_bus.plug(row, serial_of(row), "1-2")
     assert openmv_dfu.waiting(asked, Deadline.after(BUDGET_S)) == UNIQUE_ID
     flash(replace(asked, unique_id=UNIQUE_ID))
     assert usb_bus.tell("1-1").written == {}
+
+
+@pytest.mark.parametrize("usb_serial", ["346534563033", None])
+def test_an_arduino_that_hangs_is_touched_where_its_own_usb_shows_the_listed_number(
+    usb_bus: UsbBus, monkeypatch, usb_serial
+):
+    """A listed port alone may lead to another board."""
+    touched = []
+
+    def touch(device: str, target: str) -> None:
+        touched.append(device)
+        usb_bus.plug(PORTENTA, serial_of(PORTENTA))
+
+    monkeypatch.setattr(bootloader, "WAITING_S", 0.2)
+    monkeypatch.setattr(bootloader, "touch", touch)
+    asked = job(PORTENTA, in_bootloader=False, usb_serial=usb_serial)
+    known = arduino_dfu.waiting(asked, Deadline.after(BUDGET_S))
+    assert (known, touched) == ((UNIQUE_ID, ["/dev/null"]) if usb_serial else (None, []))
+
+
+def test_a_camera_that_hangs_is_caught_when_its_power_comes_back(usb_bus: UsbBus, monkeypatch):
+    class Power:
+        def off(self, deadline: Deadline) -> None:
+            pass
+
+        def give(self, deadline: Deadline) -> None:
+            usb_bus.plug(N6, serial_of())
+
+    monkeypatch.setattr(bootloader, "WAITING_S", 0.2)
+    asked = job(in_bootloader=False, power=Power())
+    assert openmv_dfu.waiting(asked, Deadline.after(BUDGET_S)) == UNIQUE_ID
+
+
+@pytest.mark.usefixtures("impatient")
+def test_where_neither_repl_nor_power_brings_it_into_its_bootloader_both_are_told(
+    usb_bus: UsbBus, monkeypatch
+):
+    class Power:
+        def off(self, deadline: Deadline) -> None:
+            raise BenchError("hub 1-1, port 2 does not switch")
+
+    monkeypatch.setattr(bootloader, "WAITING_S", 0.2)
+    with pytest.raises(FlashError) as caught:
+        openmv_dfu.waiting(job(in_bootloader=False, power=Power()), Deadline.after(BUDGET_S))
+    assert caught.value.step is Step.ENTER
+    assert "machine.bootloader: cannot open /dev/null" in str(caught.value)
+    assert "reset window: hub 1-1, port 2 does not switch" in str(caught.value)
+    assert not usb_bus.downloads
 
 
 def test_a_board_of_which_nothing_is_listed_is_not_looked_for(usb_bus: UsbBus):

@@ -193,6 +193,17 @@ def test_a_chip_that_does_not_show_its_loader_is_told(ports):
     assert "by hand (hold BOOT" in failed.value.hint
 
 
+def test_while_another_board_may_be_taken_for_its_loader_it_is_not_sent_there(ports, monkeypatch):
+    ports.append(usb_port("/dev/ttyACM7", "1-2.4", "1"))
+    work = job("esp32-s3", "esptool", image("esp32s3"), unique_id=MAC)
+    sent = []
+    monkeypatch.setattr(work.link, "send_away", lambda *a: sent.append(a))
+    with pytest.raises(RefusedError, match="waits in its loader at /dev/ttyACM7") as refused:
+        esptool.flash(work, quiet, Deadline.after(5))
+    assert (refused.value.reason, refused.value.step) == (Reason.AMBIGUOUS, Step.ENTER)
+    assert sent == []
+
+
 def test_two_loaders_at_no_known_place_are_not_guessed_at(ports):
     """Where their serial numbers do not tell either."""
     ports += [usb_port("/dev/ttyACM7", "1-2.4", "1"), usb_port("/dev/ttyACM8", "1-2.5", "2")]

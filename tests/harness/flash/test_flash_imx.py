@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import sys
+import time
 from dataclasses import replace
 from importlib.util import find_spec
 
@@ -33,7 +34,7 @@ from hil.boards.model import Partition
 from hil.boards.table import model
 from hil.deadline import Deadline
 from hil.errors import BoardError
-from hil.flash import imx
+from hil.flash import imx, imx_loader
 from hil.flash.method import FlashError, Image, Reason, RefusedError, Step, method, quiet
 from hil.flash.tool import run_tool
 
@@ -142,6 +143,21 @@ def test_another_loader_is_refused_before_anything_is_written(work):
     assert {tag for tag, _ in loader.commands} == {GET_PROPERTY}
 
 
+def test_while_another_loader_waits_the_board_is_not_sent_there():
+    link = Link()
+    heard = imx._Heard(job("openmv-rt1062", "imx", FIRMWARE, link=link), quiet, Deadline.after(5))
+    with pytest.raises(RefusedError) as refused:
+        heard.line('{"event": "ready", "waiting": 1}')
+    assert refused.value.reason is Reason.AMBIGUOUS
+    assert link.sent == []
+
+
+def test_two_loaders_at_once_are_not_guessed_at():
+    with pytest.raises(imx_loader._FailedError, match="2 loaders are waiting") as failed:
+        imx_loader._claim(None, lambda: ["one", "other"], imx.LOADER_VERSION, time.monotonic() + 5)
+    assert failed.value.refused is Reason.AMBIGUOUS
+
+
 @needs_spsdk
 def test_a_loader_that_does_not_come_is_told_at_the_deadline(work):
     with McuLoader(silent=True) as loader, pytest.raises(FlashError) as failed:
@@ -187,6 +203,7 @@ def test_a_loader_that_does_not_give_its_memory_back_is_no_failure_but_a_note(wo
         ([Image("SBL", b"x")], Reason.NEVER_WRITTEN, "the bootloader itself"),
         ([Image("FILESYSTEM", b"x")], Reason.NEVER_WRITTEN, "the board's files"),
         ([FIRMWARE, Image("EFUSE", b"x")], Reason.NEVER_WRITTEN, "no partition EFUSE"),
+        ([Image("FIRMWARE", b"\x7fELF")], Reason.NOT_AN_IMAGE, "is an ELF file"),
         ([Image("FIRMWARE", bytes(0x3C0001))], Reason.NEVER_WRITTEN, "holds 3932160 bytes"),
     ],
 )
