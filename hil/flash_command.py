@@ -106,7 +106,7 @@ def _wanted(spec: TargetSpec, images: Sequence[str]) -> FlashSpec:
 
 
 def _would(examined: Examined, wanted: FlashSpec, force: bool) -> str:
-    runs = str(examined.reported) if examined.reported else "it is in its bootloader"
+    runs = str(examined.reported) if examined.reported else "MicroPython does not answer"
     if examined.has_it and not force:
         return f"has it already: {runs}"
     sizes = ", ".join(f"{one.partition} ({len(one.content)} bytes)" for one in examined.job.images)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -121,9 +122,10 @@ def flash_fresh(spec: TargetSpec, state: Path, virtual: VirtualBoard) -> Outcome
 def examine(
     spec: TargetSpec, wanted: FlashSpec, state: Path, *, virtual: VirtualBoard | None = None
 ) -> Examined:
-    """What :func:`flash` would do."""
+    """What :func:`flash` would do. A chip of Espressif's whose MicroPython does not answer is reset
+    for it, to tell its MAC."""
     with link_to(spec, virtual) as link:
-        job = job_of(spec, wanted, link, virtual)
+        job = replace(job_of(spec, wanted, link, virtual), may_enter=False)
         return flow.examine(job, state, Deadline.after(flow.budget_s(job)))
 
 

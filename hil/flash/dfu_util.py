@@ -218,6 +218,8 @@ def find(job: Job, deadline: Deadline) -> Bootloader:
 def _can_be_sent(job: Job) -> bool:
     """Whether there is a way into the bootloader without MicroPython: its power, or a touch of the
     port that shows its own serial number."""
+    if not job.may_enter:
+        return False
     touched = "1200-baud touch" in job.model.bootloader_entries
     return job.power is not None or bool(touched and job.usb_serial and job.link.device)
 

@@ -153,14 +153,15 @@ def _run(
 
 
 def _mac(job: Job, port: str, deadline: Deadline) -> bytes:
-    """The base MAC, which is ``machine.unique_id()``. The chip stays in its loader: with nothing to
-    run, one with native USB might not be found again.
+    """The base MAC, which is ``machine.unique_id()``. A chip with native USB stays in its loader:
+    with nothing to run, it might not be found again. One behind a bridge is reset, and runs on.
 
     :raises FlashError: no chip in its loader answers
     :raises RefusedError: another kind of chip does
     :raises BenchError: the port cannot be opened
     """
-    ran = _run(job, port, ["--no-stub", "read-mac"], deadline, after="no-reset")
+    after = "no-reset" if job.model.identified_by_usb else "hard-reset"
+    ran = _run(job, port, ["--no-stub", "read-mac"], deadline, after=after)
     if ran.status == 0 and (told := _MAC.search(ran.said)):
         return bytes.fromhex(told[1].replace(":", ""))
     raise _failure(job, port, ran, Step.FIND)
@@ -168,7 +169,8 @@ def _mac(job: Job, port: str, deadline: Deadline) -> bytes:
 
 def _restart(job: Job, port: str, deadline: Deadline) -> None:
     """Let a chip run on that is not the one that is meant."""
-    _run(job, port, ["--no-stub", "chip-id"], deadline)
+    if job.model.identified_by_usb:
+        _run(job, port, ["--no-stub", "chip-id"], deadline)
 
 
 def _no_program() -> Unsupported | None:

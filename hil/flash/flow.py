@@ -79,7 +79,8 @@ def budget_s(job: Job) -> float:
 
 def examine(job: Job, state: Path, deadline: Deadline) -> Examined:
     """Whether the job may be done, and whether there is anything to do. Writes nothing, and pauses
-    the board's application for the moment in which it is asked.
+    the board's application for the moment in which it is asked. A board that does not answer may be
+    in its bootloader afterwards, if ``job.may_enter``.
 
     :param state: the folder for what outlives a run
     :raises RefusedError: it may not be flashed

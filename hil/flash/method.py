@@ -78,6 +78,7 @@ class Job:
     :ivar unique_id: ``machine.unique_id()``, once the flow has asked the board
     :ivar location: where it is plugged in, as ``dfu-util -p`` takes it: ``1-2.3``; None: unknown
     :ivar in_bootloader: it waits in its bootloader already: there is nothing to enter
+    :ivar may_enter: it may be sent into its bootloader, and not only looked for there
     :ivar power: what takes its power and gives it back; None: nothing does
     :ivar command: what the method ``command`` runs
     :ivar virtual: the board of the embedded bench behind it, for the method ``virtual``
@@ -95,6 +96,7 @@ class Job:
     unique_id: bytes | None = None
     location: str | None = None
     in_bootloader: bool = False
+    may_enter: bool = True
     power: SwitchedPower | None = None
     command: str | None = None
     virtual: VirtualBoard | None = None

@@ -219,6 +219,8 @@ def test_a_camera_that_hangs_is_caught_when_its_power_comes_back(usb_bus: UsbBus
 
     monkeypatch.setattr(bootloader, "WAITING_S", 0.2)
     asked = job(in_bootloader=False, power=Power())
+    looked_at = replace(asked, may_enter=False)
+    assert openmv_dfu.waiting(looked_at, Deadline.after(BUDGET_S)) is None
     assert openmv_dfu.waiting(asked, Deadline.after(BUDGET_S)) == UNIQUE_ID
 
 

@@ -217,16 +217,19 @@ def test_two_loaders_at_no_known_place_are_not_guessed_at(ports):
 OTHER = bytes.fromhex("7cdfa1000002")
 
 
-def test_another_board_in_its_place_is_refused_and_runs_on(job_for, monkeypatch):
+@pytest.mark.parametrize(
+    ("chip", "ends"), [("esp32", ["hard-reset"]), ("esp32s3", ["no-reset", "hard-reset"])]
+)
+def test_another_board_in_its_place_is_refused_and_runs_on(job_for, monkeypatch, chip, ends):
     """Before anything is written, whoever is taken for the listed one until then."""
     ran, run_tool = [], esptool.run_tool
     monkeypatch.setattr(
         esptool, "run_tool", lambda argv, *a, **k: ran.append(argv) or run_tool(argv, *a, **k)
     )
-    with EspRom("esp32", mac=OTHER) as rom, pytest.raises(RefusedError) as refused:
-        esptool.flash(job_for(rom, image("esp32")), quiet, Deadline.after(60))
+    with EspRom(chip, mac=OTHER) as rom, pytest.raises(RefusedError) as refused:
+        esptool.flash(job_for(rom, image(chip)), quiet, Deadline.after(60))
     assert (refused.value.reason, refused.value.step) == (Reason.OTHER_BOARD, Step.FIND)
-    assert [argv[argv.index("--after") + 1] for argv in ran] == ["no-reset", "hard-reset"]
+    assert [argv[argv.index("--after") + 1] for argv in ran] == ends
     assert "has the MAC 7c:df:a1:00:00:02, and this board's is 7c:df:a1:00:00:01" in str(
         refused.value
     )
