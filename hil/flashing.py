@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from .boards.table import model
 from .deadline import Deadline
-from .errors import ConfigError
+from .errors import BenchError, ConfigError
 from .flash import flow
 from .flash.method import Image, Job, Progress, quiet
 from .flash_entry import FlashSpec, ImageFile
@@ -142,7 +142,11 @@ def told(outcome: Outcome) -> str:
 def _device(spec: TargetSpec) -> str:
     from .discovery import usb
 
-    return spec.port or usb.find(usb.usb_ports(), usb_serial=spec.usb_serial or "").device
+    try:
+        return spec.port or usb.find(usb.usb_ports(), usb_serial=spec.usb_serial or "").device
+    except BenchError as error:
+        error.target = spec.name
+        raise
 
 
 def _power(spec: TargetSpec, link: BoardLink) -> SwitchedPower | None:

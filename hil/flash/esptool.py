@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from importlib import metadata
+from pathlib import Path
 
 from ..boards.model import Model
 from ..deadline import Deadline
@@ -68,7 +69,7 @@ def waiting(job: Job, deadline: Deadline) -> bytes | None:
         port = _loader(job) if job.unique_id else None
     else:
         port = job.link.device
-    if not port:
+    if not port or not ("://" in port or Path(port).exists()):
         return None
     job.link.close()
     try:

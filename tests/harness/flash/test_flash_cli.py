@@ -144,6 +144,17 @@ def test_what_is_refused_has_its_exit_code_and_touches_nothing(
     assert not usb_bus.calls
 
 
+@pytest.mark.usefixtures("listed")
+def test_a_board_that_is_not_attached_is_named_and_so_is_the_way_without_micropython(
+    run: Run, usb_bus: UsbBus, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(bootloader, "WAITING_S", 0.2)
+    result = run("flash", "porch")
+    assert result.exit_code == 3
+    assert "hil: porch: no board with the USB serial number 346534563033" in result.stderr
+    assert "without MicroPython it is flashed in its bootloader" in result.stderr
+
+
 def test_a_board_that_fails_is_its_fault_and_says_how_to_recover(
     run: Run, porch: VirtualBoard, usb_bus: UsbBus
 ):

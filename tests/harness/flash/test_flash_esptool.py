@@ -264,8 +264,9 @@ def test_behind_a_bridge_the_unique_id_must_be_listed_and_the_error_tells_it(job
 def test_a_port_without_a_chip_in_its_loader_is_none_that_waits(job_for, one_attempt):
     with EspRom("esp32", silent=True) as rom:
         assert esptool.waiting(job_for(rom, CAM), Deadline.after(60)) is None
-    work = job("esp32-cam", "esptool", CAM, device="", unique_id=MAC)
-    assert esptool.waiting(work, Deadline.after(60)) is None
+    for device in ("", "/dev/nowhere"):
+        work = job("esp32-cam", "esptool", CAM, device=device, unique_id=MAC)
+        assert esptool.waiting(work, Deadline.after(60)) is None
 
 
 def test_another_kind_of_chip_is_refused_there_too(job_for):
