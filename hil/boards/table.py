@@ -9,6 +9,7 @@ from .serials import (
     serial_number_matches,
     serial_number_of,
     short_form,
+    unique_id_of,
     unique_id_of_bootloader,
 )
 
@@ -25,6 +26,7 @@ __all__ = [
     "serial_number_matches",
     "serial_number_of",
     "short_form",
+    "unique_id_of",
     "unique_id_of_bootloader",
 ]
 

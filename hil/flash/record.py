@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,13 +56,11 @@ class Reported:
 @dataclass(frozen=True)
 class Record:
     """:ivar unique_id: ``machine.unique_id()``, which is the record's key
-    :ivar usb_serial: its USB serial number in run mode
     :ivar partitions: SHA-256 in hex by partition: what the bench has written
     :ivar reported: what the board said right after; None: since then a flashing has failed
     """
 
     unique_id: bytes
-    usb_serial: str | None = None
     partitions: Mapping[str, str] = field(default_factory=dict)
     reported: Reported | None = None
 
@@ -100,14 +98,6 @@ def load(state: Path, unique_id: bytes) -> Record | None:
     return _read(_file(state, unique_id))
 
 
-def load_by_serial(state: Path, usb_serial: str) -> Record | None:
-    """The same by the USB serial number, which a board in its bootloader does not show."""
-    for record in _all(state):
-        if record.usb_serial and record.usb_serial.lower() == usb_serial.lower():
-            return record
-    return None
-
-
 def save(state: Path, record: Record) -> None:
     """Write the record down, whole or not at all.
 
@@ -131,19 +121,12 @@ def _file(state: Path, unique_id: bytes) -> Path:
     return state / "flash" / f"{unique_id.hex()}.json"
 
 
-def _all(state: Path) -> Iterator[Record]:
-    for file in sorted((state / "flash").glob("*.json")):
-        if record := _read(file):
-            yield record
-
-
 def _read(file: Path) -> Record | None:
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
         found: dict[str, Any] = json.loads(file.read_bytes())
         reported = found["reported"]
         return Record(
             unique_id=bytes.fromhex(found["unique_id"]),
-            usb_serial=found["usb_serial"],
             partitions={str(name): str(sha) for name, sha in found["partitions"].items()},
             reported=Reported(**reported) if reported else None,
         )

@@ -105,8 +105,20 @@ class SwitchedPower:
         if self._off_since is None:
             return
         deadline = deadline or Deadline.after(_SWITCH_S)
-        self._give(deadline)
+        self.give(deadline)
         self._link.await_port(deadline)
+
+    def give(self, deadline: Deadline) -> None:
+        """:meth:`on` without waiting for the port: the bootloader, which has none, is awaited.
+
+        :raises BenchError: the switch does not switch
+        """
+        if self._off_since is None:
+            return
+        held = self._off_since + self._discharge_s - time.monotonic()
+        threading.Event().wait(min(max(0.0, held), deadline.remaining()))
+        self._switch.on(Deadline.after(max(_GIVE_S, deadline.remaining())))
+        self._off_since = None
 
     def cuts(self) -> Iterator[Cut]:
         """First the work without a cut, which is timed; then :data:`CUTS` moments of that time, in
@@ -155,7 +167,7 @@ class SwitchedPower:
     def _begin(self, within: float) -> float:
         """When the current flows, or now, where it does already; the port may still be away."""
         if self._off_since is not None:
-            self._give(Deadline.after(within))
+            self.give(Deadline.after(within))
         return time.monotonic()
 
     def _take(self, deadline: Deadline) -> None:
@@ -167,13 +179,6 @@ class SwitchedPower:
                 self._switch.on(Deadline.after(_GIVE_S))
             raise
         self._off_since = time.monotonic()
-
-    def _give(self, deadline: Deadline) -> None:
-        assert self._off_since is not None
-        held = self._off_since + self._discharge_s - time.monotonic()
-        threading.Event().wait(min(max(0.0, held), deadline.remaining()))
-        self._switch.on(Deadline.after(max(_GIVE_S, deadline.remaining())))
-        self._off_since = None
 
     def _wait(
         self, done: Callable[[], bool], deadline: Deadline, over: Callable[[], bool], what: str

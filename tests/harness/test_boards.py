@@ -20,6 +20,7 @@ from hil.boards.table import (
     serial_number_matches,
     serial_number_of,
     short_form,
+    unique_id_of,
     unique_id_of_bootloader,
 )
 
@@ -146,6 +147,20 @@ def test_every_bootloader_s_number_leads_back_to_its_id(row, data):
     number = bootloader_serial_number_of(row, unique_id)
     if number is not None:
         assert unique_id_of_bootloader(row, number) == unique_id
+
+
+@given(st.sampled_from(models()), st.data())
+def test_the_id_is_told_by_the_serial_number_that_holds_it_whole(row, data):
+    unique_id = data.draw(st.binary(min_size=row.unique_id_bytes, max_size=row.unique_id_bytes))
+    for number in serial_number_of(row, unique_id):
+        whole = row.serial_rule != "st" and number == unique_id.hex()
+        assert unique_id_of(row, number.upper()) == (unique_id if whole else None)
+
+
+def test_an_esp32_s_last_digits_are_not_part_of_its_id_and_a_bridge_s_number_tells_none():
+    assert unique_id_of(model("esp32-s3"), "7CDFA10000015A5A").hex() == "7cdfa1000001"
+    assert unique_id_of(model("esp32-cam"), "7cdfa1000001") is None
+    assert unique_id_of(model("openmv-rt1062"), "0123456789abcdef00") is None
 
 
 @given(st.sampled_from(models()), st.text(max_size=30) | st.text("0123456789abcdefABCDEF \0"))
