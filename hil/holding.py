@@ -73,7 +73,7 @@ def seconds(text: str) -> float:
     return float(found[1]) * _SECONDS[found[2]]
 
 
-def key_of(spec: TargetSpec, folder: Path) -> str:
+def key_of(spec: TargetSpec, folder: Path) -> lock.Key:
     """:raises BenchError: it is no board, so that there is nothing to hold"""
     if spec.kind == "url":
         raise BenchError("it is a URL: only boards are held", target=spec.name)
