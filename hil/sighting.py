@@ -65,11 +65,15 @@ class Sighting:
     def held(self, holders: Holders) -> str:
         """Who has it now; empty: nobody, as far as can be seen."""
         from . import lock
+        from .errors import BenchError
 
         if self.spec.kind != "board":
             return ""
-        if holder := lock.holder(lock.key_of(self.spec)):
-            return f"held by {holder}"
+        try:
+            if holder := lock.holder(lock.key_of(self.spec)):
+                return f"held by {holder}"
+        except BenchError as error:
+            return f"whether it is held cannot be told: {error.message}"
         held = (port_held(port.device, holders) for port in self.ports)
         return "; ".join(filter(None, held))
 

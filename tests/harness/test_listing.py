@@ -17,6 +17,7 @@ from hil.deadline import Deadline
 from hil.discovery import mdns
 from hil.discovery.mdns import Resolved
 from hil.discovery.usb import UsbPort
+from hil.errors import BenchError
 from hil.link.board import BoardLink
 from hil.sighting import sight
 from hil.virtual.board import VirtualBoard
@@ -226,6 +227,17 @@ def test_a_board_whose_port_another_program_has_open(plug_in, listed, require_fi
     assert row.state.startswith(f"port held by pid {holder.pid} ({sys.executable} -c")
     assert row.firmware == ""
     assert unlisted.state.startswith(f"unlisted; port held by pid {holder.pid} ")
+
+
+def test_a_lock_that_cannot_be_seen_hides_no_board(plug_in, listed, monkeypatch):
+    def unusable(key):
+        raise BenchError("the folder of the locks")
+
+    monkeypatch.setattr(lock, "holder", unusable)
+    plug_in(0x1206, N6_NUMBER)
+    rows = listed(porch={"usb_serial": N6_NUMBER}, shed={"usb_serial": "0000"})
+    told = "whether it is held cannot be told: the folder of the locks"
+    assert states(rows) == {"porch": told, "shed": f"absent; {told}"}
 
 
 def test_no_port_is_opened_without_being_asked_to(plug_in, listed, monkeypatch):
