@@ -128,10 +128,28 @@ def test_the_list_of_a_bench_where_not_all_is_well(hil, written):
             "1-3.3",
         ),
         ("esp32-s3", "absent", "", ""),
-        (None, "unlisted", "/dev/ttyACM8", "1-6"),
+        (
+            None,
+            "unlisted; an OpenMV camera with old firmware, which does not tell its model",
+            "/dev/ttyACM8",
+            "1-6",
+        ),
         (None, "unlisted; in its bootloader", "", "1-2.3"),
         (None, "unlisted; in its bootloader", "", "1-3.1"),
     ]
+
+
+def test_a_board_whose_driver_is_missing_is_there_and_has_no_port(hil, written):
+    n6, ae3, *_ = BENCH
+    done = hil(
+        (replace(n6, ttys=()), replace(ae3, ttys=(), serial="00")),
+        *("list", "--json", "--devices", str(written / "devices.yaml")),
+    )
+    assert done.returncode == 0, done.stderr
+    rows = {row["location"]: row for row in json.loads(done.stdout)}
+    assert rows["1-2.1"]["target"] == "n6"
+    assert rows["1-2.1"]["state"].startswith("attached, but it shows no serial port: ")
+    assert rows["1-2.2"]["state"] == "unlisted; shows no serial port"
 
 
 def test_every_suggestion_can_be_taken(hil, tmp_path):

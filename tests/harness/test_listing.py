@@ -317,6 +317,26 @@ def test_a_board_that_does_not_answer_is_told_and_the_others_are_not_lost(plug_i
     assert row.firmware.startswith("no port ")
 
 
+def test_what_a_device_or_a_person_says_is_shown_as_it_is(plug_in, listed, capsys):
+    plug_in(0x1206, N6_NUMBER)
+    (row,) = listed(porch={"usb_serial": N6_NUMBER})
+    said = replace(row, serial_number="34[/b]65:cat:", state="held by bob for [red] things")
+    listing.print_table([said])
+    told = capsys.readouterr().out
+    assert "34[/b]65:cat:" in told
+    assert "for [red] things" in told
+
+
+def test_in_a_pipe_a_row_is_one_line(plug_in, listed, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    plug_in(0x1206, N6_NUMBER)
+    (row,) = listed(porch={"usb_serial": N6_NUMBER})
+    listing.print_table([replace(row, state="held by " + "a very busy person " * 20)])
+    heading, told = capsys.readouterr().out.splitlines()
+    assert "USB serial" in heading
+    assert N6_NUMBER in told
+
+
 def test_the_table_says_what_to_do(plug_in, listed, capsys):
     plug_in(0x9206, N6_LOADER_NUMBER)
     listing.print_table(listed(porch={"usb_serial": N6_NUMBER}))
