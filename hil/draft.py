@@ -157,7 +157,7 @@ def _identity(port: UsbPort, links: Mapping[str, str], *, twin: bool) -> str:
     """The line that tells the board from all others; empty: there is none that holds."""
     number = port.serial_number or ""
     if _SOUND_NUMBER.fullmatch(number) and not twin:
-        return f"usb_serial: {_scalar(number)}"
+        return f"usb_serial: {_quoted(number)}"
     link = links.get(port.device) or (port.device if port.virtual else "")
     why = "another board has the same serial number" if twin else "it has no usable serial number"
     return f"port: {_scalar(link)}  # {why}" if link else ""
@@ -173,7 +173,12 @@ def _tag(row: Model, port: UsbPort) -> str:
 
 def _scalar(text: str) -> str:
     """As YAML, quoted where it might be taken for something else than text."""
-    return text if _PLAIN.fullmatch(text) else json.dumps(text)
+    return text if _PLAIN.fullmatch(text) else _quoted(text)
+
+
+def _quoted(text: str) -> str:
+    """Digits without quotes are a number to other programs, and 306E37 is one in powers of ten."""
+    return json.dumps(text)
 
 
 # --- what cannot be listed as it is --------------------------------------------------------------
@@ -222,7 +227,7 @@ def _old_firmware(port: UsbPort) -> str:
     )
     number = port.serial_number
     sound = number and _SOUND_NUMBER.fullmatch(number)
-    identity = f"usb_serial: {_scalar(number)}" if number and sound else "port: …"
+    identity = f"usb_serial: {_quoted(number)}" if number and sound else "port: …"
     return _paragraph(told) + _suggested("camera", "model: …", identity)
 
 

@@ -165,6 +165,17 @@ def test_every_suggestion_can_be_taken(hil, tmp_path):
     assert re.fullmatch(r"n6-2-[0-9a-f]{6}", targets["n6-2"].hostname)
 
 
+def test_other_programs_read_the_same_numbers(hil, tmp_path):
+    """YAML 1.1 takes 0011 for an octal number, and 1.2 takes 306E37 for one in powers of ten."""
+    hil((BENCH[0], BENCH[1], replace(BENCH[3], serial="306E37563136")), "init")
+    found = entries((tmp_path / "devices.yaml").read_text())
+    assert [entry["usb_serial"] for entry in found.values()] == [
+        "346534563033",
+        "0011223344556677",
+        "306E37563136",
+    ]
+
+
 def test_what_consent_means_is_said(written):
     text = (written / "devices.yaml").read_text()
     assert "provision         true is your consent that hil writes on this board" in text
@@ -185,7 +196,7 @@ def test_boards_that_cannot_be_listed_are_told_in_comments(hil, tmp_path):
         " runs, its serial number is 346534563033."
     ) in told
     assert "An OpenMV camera with old firmware, at /dev/ttyACM8, USB 1-6" in told
-    assert "model: … usb_serial: 306A37563141" in told
+    assert 'model: … usb_serial: "306A37563141"' in told
     assert "Arduino GIGA R1 WiFi, at /dev/ttyACM6, USB 1-3.3: it runs other firmware" in told
 
     before, cam, after = text.partition("  # cam:\n")
