@@ -199,10 +199,13 @@ def _note(port: UsbPort, links: Mapping[str, str]) -> str:
 
 def _in_loader(port: UsbPort) -> str:
     place = "its bootloader" if port.mode == "bootloader" else "its chip's ROM loader"
-    title = model(port.model_key).title if port.model_key else "A board of unknown model"
+    row = model(port.model_key) if port.model_key else None
+    title = row.title if row else "A board of unknown model"
+    passing = port.mode == "bootloader" and row and row.bootloader_on_reset_s
+    step = "Every reset takes it through there. If it stays: press" if passing else "Press"
     told = (
         f"{title}, at {_where(port)}, is in {place} (USB {_ids(port)}, serial number there"
-        f" {port.serial_number or 'none'}). Press its reset, or flash it; then `hil init` again."
+        f" {port.serial_number or 'none'}). {step} its reset, or flash it; then `hil init` again."
     )
     if number := _number_when_running(port):
         told += f" While it runs, its serial number is {number}."

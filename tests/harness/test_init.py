@@ -184,7 +184,8 @@ def test_what_consent_means_is_said(written):
 
 def test_boards_that_cannot_be_listed_are_told_in_comments(hil, tmp_path):
     """And the bridge's entry loads once its comment is taken away."""
-    hil((BENCH[0], BRIDGE, LOADER, OLD, replace(BENCH[6], pid=0x0066)), "init")
+    resetting = replace(BENCH[1], pid=0x96E3, ttys=(), serial=None)
+    hil((BENCH[0], BRIDGE, LOADER, OLD, replace(BENCH[6], pid=0x0066), resetting), "init")
     text = (tmp_path / "devices.yaml").read_text()
     assert list(entries(text)) == ["n6"]
     told = " ".join(text.split("\n\n", 2)[2].replace("\n  #", "").split())
@@ -194,6 +195,10 @@ def test_boards_that_cannot_be_listed_are_told_in_comments(hil, tmp_path):
         "Arduino Portenta H7, at USB 1-5, is in its bootloader (USB 2341:035b, serial number there"
         " 0033001F3033510634323437). Press its reset, or flash it; then `hil init` again. While it"
         " runs, its serial number is 346534563033."
+    ) in told
+    assert (
+        "OpenMV AE3, at USB 1-2.2, is in its bootloader (USB 37c5:96e3, serial number there none)."
+        " Every reset takes it through there. If it stays: press its reset, or flash it;"
     ) in told
     assert "An OpenMV camera with old firmware, at /dev/ttyACM8, USB 1-6" in told
     assert 'model: … usb_serial: "306A37563141"' in told
