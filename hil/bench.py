@@ -167,7 +167,8 @@ class Bench:
 
         try:
             with ExitStack() as stack:
-                if spec.provision:
+                # Also a board that is only read: whoever holds it may reset it at any moment.
+                if spec.kind != "url":
                     stack.enter_context(
                         lock.hold(
                             lock.key_of(spec, self._state),
