@@ -70,9 +70,9 @@ class Storage:
             file.write(bytes([mode, flip_after or 0]))
 
     @property
-    def flipped(self) -> bool:
-        """Whether the bit of the last :meth:`spoil_writes` has been flipped."""
-        return self._counters.read_bytes()[16:17] == b"\0"
+    def spoilt(self) -> bool:
+        """Whether a write has met the last :meth:`spoil_writes`: it was refused, or kept wrong."""
+        return self._counters.read_bytes()[16:18] in (b"\2\1", b"\0\0")
 
     def break_clock(self, how: str) -> None:
         """From the next reset on: ``stopped``, ``deaf``, or sound again."""

@@ -151,8 +151,7 @@ class Supervisor:
             "wifi": self._network()["wifi"],
             "routes": self._network()["routes"],
             "failure": machine.failure,
-            "faults": machine.faults.struck,
-            "flipped": machine.storage.flipped,
+            "faults": machine.faults.met,
             "supervisor_pid": os.getpid(),
             "micropython_pid": machine.process.pid if machine.process else None,
         }
