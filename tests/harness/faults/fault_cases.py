@@ -103,16 +103,15 @@ def _flash_is_full(scene: Scene, left: int) -> None:
     )
 
 
-def _rtc(how: str, ahead_s: float = 0.0) -> Callable[[Scene], None]:
+def _rtc(how: str) -> Callable[[Scene], None]:
     def plant(scene: Scene) -> None:
-        scene.set_clock(ahead_s)
         scene.plant(how)
         scene.board.control("hard_reset")
 
         def cure() -> None:
             scene.board.control("heal")
             scene.board.control("hard_reset")
-            scene.set_clock(ahead_s)
+            scene.set_clock()
 
         scene.cure = cure
 
@@ -319,7 +318,7 @@ CASES = [
     ),
     Case(
         "RTC loses what is set",
-        _rtc("rtc_deaf", ahead_s=1000),
+        _rtc("rtc_deaf"),
         "BoardError",
         "was set to",
         left_broken=None,

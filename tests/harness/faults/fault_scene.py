@@ -33,8 +33,11 @@ BOOT_TIMEOUT_S = 8
 """What the inventory grants a board of the suite; a virtual one answers after 0.3 s."""
 
 AS_FOUND = {"secret.bin": b"a key of thirty-two bytes, found", "settings.json": b'{"found": true}'}
+AHEAD_S = 1000.0
+"""The board's clock is wrong when it is found, and so it must be left: a run sets it right."""
+
 CLOCK_OFF_S = 3.0
-"""The boards' clocks are right when they are found, and so they must be left."""
+"""A clock of whole seconds, read over a link."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,6 @@ class Scene:
     embedded: bool = False
     real_time: bool = False
     plugins: tuple[str, ...] = ()
-    found_ahead_s: float = 0.0
     before_run: Callable[[], None] | None = None
     full: FullDisk | None = None
     during: Callable[[subprocess.Popen[str]], None] = lambda running: None
@@ -289,11 +291,10 @@ class Scene:
         self.on_board(write)
         self.set_clock()
 
-    def set_clock(self, ahead_s: float = 0.0) -> None:
-        """And that is how it is found."""
-        self.found_ahead_s = ahead_s
+    def set_clock(self) -> None:
+        """As it is found."""
         self.on_board(
-            lambda repl, deadline: rtc.set_clock(repl, round(time.time() + ahead_s), deadline)
+            lambda repl, deadline: rtc.set_clock(repl, round(time.time() + AHEAD_S), deadline)
         )
 
     def is_as_found(self) -> bool:
@@ -308,10 +309,7 @@ class Scene:
                     files.read_file(repl, path, deadline) == data for path, data in AS_FOUND.items()
                 )
                 and not files.exists(repl, ".hil", deadline)
-                and (
-                    self.embedded
-                    or abs(rtc.read(repl, deadline).offset - self.found_ahead_s) < CLOCK_OFF_S
-                )
+                and (self.embedded or abs(rtc.read(repl, deadline).offset - AHEAD_S) < CLOCK_OFF_S)
             )
 
         return bool(self.on_board(look))
