@@ -7,6 +7,7 @@ The lock is the kernel's: a process that dies, however it dies, has let go. The 
 from __future__ import annotations
 
 import contextlib
+import errno
 import getpass
 import hashlib
 import json
@@ -318,8 +319,10 @@ def _user() -> str:
 
 
 def _unusable(folder: Path, error: OSError) -> BenchError:
+    wanted = "it must be writable for everybody who uses the bench, without the sticky bit"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        wanted = "make room on its disk"
     return BenchError(
         f"the folder of the boards' locks cannot be used: {folder}: {error.strerror or error}",
-        hint="it must be writable for everybody who uses the bench, without the sticky bit; "
-        "HIL_LOCKS names another one",
+        hint=f"{wanted}; HIL_LOCKS names another one",
     )
