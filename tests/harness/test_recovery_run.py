@@ -211,6 +211,7 @@ def test_a_board_in_its_bootloader_is_led_out_of_it(run: Run, attach: Attach) ->
 
 
 def test_one_that_comes_back_to_its_bootloader_needs_its_power(run: Run, attach: Attach) -> None:
+    # Whether it is seen to be away for a moment is left to the machine's load.
     frail, lost = attach("frail"), attach("lost")
     for board in (frail, lost):
         enter_bootloader(board)
@@ -223,9 +224,9 @@ def test_one_that_comes_back_to_its_bootloader_needs_its_power(run: Run, attach:
     result.stdout.fnmatch_lines(
         [
             "BoardError: lost: the board is in its bootloader (37c5:9206), and stays there; "
-            "nothing has brought it back: *; bootloader *: it does not leave its bootloader; *",
+            "nothing has brought it back: *; bootloader *; power not tried: *",
             "frail: 3 checks passed",
-            "  note: *; power has brought it back: *; bootloader *: it does not *; power *",
+            "  note: *; power has brought it back: *; bootloader *; power *",
         ]
     )
 
