@@ -360,7 +360,7 @@ def test_what_this_bench_has_flashed_is_compared_by_its_content(
 ) -> None:
     entry, now = to_flash(board, b"OPENMV_N6", b"one"), reported(board)
     sha = hashlib.sha256((tmp_path / "app.bin").read_bytes()).hexdigest()
-    flashed = record.Record(board.unique_id, None, {"FIRMWARE": sha}, now)
+    flashed = record.Record(board.unique_id, {"FIRMWARE": sha}, now)
     record.save(tmp_path / ".hil", flashed)
     found = examine(*entry, repl=True)
     assert found["firmware"].status == "ok"
