@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,21 +26,3 @@ def test_a_junit_file_costs_neither_the_boards_nor_the_summary(
     record_property("took_s", ran.took_s)
     record_property("budget_s", BUDGET_S)
     record_property("next_run", "not needed: all was put back")
-
-
-def test_a_terminal_does_not_cost_the_boards(scene: Scene) -> None:
-    """Whose output goes to a file."""
-    command = scene.command(junit=scene.folder / "junit.xml")
-    with FULL.open("w") as full:
-        ran = subprocess.run(
-            command,
-            cwd=scene.folder,
-            env=scene.environment,
-            stdout=full,
-            stderr=subprocess.PIPE,
-            timeout=BUDGET_S,
-            check=False,
-        )
-    assert ran.returncode == 1
-    assert b"No space left on device" in ran.stderr
-    assert scene.is_as_found()
