@@ -15,7 +15,7 @@ from .attachment import attach, power_virtual, require_listed
 from .board_controls import controls_of
 from .deadline import Deadline
 from .deploy import deploy, secrets_of
-from .errors import ConfigError, Finding, HilError
+from .errors import BenchError, ConfigError, Finding, HilError
 from .http_target import http_target, of_url, read_only
 from .put_back import put_back
 from .reboot import no_answer, resumed
@@ -39,12 +39,7 @@ def bring_up(spec: TargetSpec, state: Path) -> Target:
     """
     with ExitStack() as stack:
         try:
-            if spec.kind == "url":
-                target = of_url(spec)
-            elif spec.provision:
-                target = _board(spec, state, stack)
-            else:
-                target = read_only(spec)
+            target = _up(spec, state, stack)
         except (HilError, Finding) as error:
             if isinstance(error, HilError):
                 error.target = error.target or spec.name
@@ -55,6 +50,18 @@ def bring_up(spec: TargetSpec, state: Path) -> Target:
                 error.left_behind = f"{spec.name}: {getattr(second, 'message', second)}"
             raise
         return replace(target, close=stack.pop_all().close)
+
+
+def _up(spec: TargetSpec, state: Path, stack: ExitStack) -> Target:
+    """:param stack: how to undo each step"""
+    try:
+        if spec.kind == "url":
+            return of_url(spec)
+        return _board(spec, state, stack) if spec.provision else read_only(spec)
+    except OSError as error:
+        # What nobody has foreseen is the host's: a disk, a limit, a network that is gone.
+        told = f"{type(error).__name__}: {error}"
+        raise BenchError(f"it cannot be brought up: {told}", target=spec.name) from error
 
 
 def _board(spec: TargetSpec, state: Path, stack: ExitStack) -> Target:
