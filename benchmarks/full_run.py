@@ -157,8 +157,8 @@ def child(notes: Path) -> int:
         with noted("pauses"), original_pause(link, *args, **kwargs) as repl:
             yield repl
 
-    wrap(bringup._Bringing, "up", "bring-up")
-    wrap(bringup._Bringing, "_put_back", "put-back")
+    wrap(bringup, "_board", "bring-up")
+    wrap(bringup, "put_back", "put-back")
     wrap(Reboot, "__call__", "resets")
     for name in ("off", "on", "cut_after_writes"):
         wrap(VirtualPower, name, "power")

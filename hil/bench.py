@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .deadline import Deadline
-from .errors import Finding, HilError
+from .errors import BenchError, Finding, HilError
 
 if TYPE_CHECKING:
     from .config import TargetSpec
@@ -167,7 +167,8 @@ class Bench:
 
         try:
             with ExitStack() as stack:
-                if spec.provision:
+                # Also a board that is only read: whoever holds it may reset it at any moment.
+                if spec.kind != "url":
                     stack.enter_context(
                         lock.hold(
                             lock.key_of(spec, self._state),
@@ -182,9 +183,10 @@ class Bench:
                 stack.callback(target.close)
                 self._seen[spec.name] = target
                 return replace(target, close=stack.pop_all().close)
-        except lock.HeldError as error:
-            error.target = spec.name
-            error.hint = f"{error.hint}; --wait SECONDS waits longer than {self._wait_s:.0f}"
+        except BenchError as error:
+            error.target = error.target or spec.name
+            if isinstance(error, lock.HeldError):
+                error.hint = f"{error.hint}; --wait SECONDS waits longer than {self._wait_s:.0f}"
             raise
 
     def _on_held(self, name: str) -> None:

@@ -76,12 +76,19 @@ _devices = click.option(
     help="The bench's inventory [default: $HIL_DEVICES, ./devices.yaml, else the embedded bench].",
 )
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_wait = click.option(
+    "--wait", default=600.0, show_default=True, help="Seconds, for who holds a board."
+)
 
 
 def _inventory(devices: Path | None) -> Inventory:
     from . import config
 
     return config.load(devices, Path.cwd(), os.environ)
+
+
+def _tell_waiting(name: str, holder: Holder) -> None:
+    click.echo(f"waiting for {name}: held by {holder}", err=True)
 
 
 @main.command("list")
@@ -172,7 +179,7 @@ def doctor(
 @click.argument("names", nargs=-1, metavar="[TARGET]...")
 @_devices
 @_json
-@click.option("--wait", default=600.0, show_default=True, help="Seconds, for who holds a board.")
+@_wait
 def restore(names: tuple[str, ...], devices: Path | None, as_json: bool, wait: float) -> None:
     """Undo what a killed run has left on the boards; the next run would, too.
 
@@ -180,11 +187,8 @@ def restore(names: tuple[str, ...], devices: Path | None, as_json: bool, wait: f
     """
     from . import restoring
 
-    def tell(name: str, holder: Holder) -> None:
-        click.echo(f"waiting for {name}: held by {holder}", err=True)
-
     outcomes = restoring.restore(
-        _inventory(devices), names or None, Path(".hil"), wait_s=wait, on_wait=tell
+        _inventory(devices), names or None, Path(".hil"), wait_s=wait, on_wait=_tell_waiting
     )
     if as_json:
         click.echo(json.dumps([one.as_dict() for one in outcomes], indent=2))
@@ -204,10 +208,10 @@ def recover(name: str, devices: Path | None) -> None:
 
     Whatever it did, it is interrupted; at the end it is reset, so that its application starts.
     """
-    from . import bringup, config
+    from . import config, recovering
 
     (spec,) = config.select(_inventory(devices), [name])
-    bringup.recover(spec, Path.cwd() / ".hil", lambda rung: click.echo(f"{name}: {rung}"))
+    recovering.recover(spec, Path.cwd() / ".hil", lambda rung: click.echo(f"{name}: {rung}"))
     click.echo(f"{name}: reset, its application starts")
 
 
@@ -320,8 +324,14 @@ def _as_dict(entry: Entry) -> dict[str, Any]:
 )
 @click.option("--force", is_flag=True, help="Flash it also where the board has it already.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done; write nothing.")
+@_wait
 def flash_(
-    name: str, devices: Path | None, images: tuple[str, ...], force: bool, dry_run: bool
+    name: str,
+    devices: Path | None,
+    images: tuple[str, ...],
+    force: bool,
+    dry_run: bool,
+    wait: float,
 ) -> None:
     """Have a listed board run a firmware image: flashed where it has it not, and verified.
 
@@ -331,8 +341,16 @@ def flash_(
     from .flash_command import flash_target
 
     (spec,) = config.select(_inventory(devices), [name])
-    state = Path.cwd() / ".hil"
-    click.echo(f"{name}: {flash_target(spec, images, state, force=force, dry_run=dry_run)}")
+    told = flash_target(
+        spec,
+        images,
+        Path.cwd() / ".hil",
+        force=force,
+        dry_run=dry_run,
+        wait_s=wait,
+        on_wait=lambda holder: _tell_waiting(name, holder),
+    )
+    click.echo(f"{name}: {told}")
 
 
 @main.command(

@@ -38,12 +38,14 @@ class Consent:
 class NoConsentError(BenchError):
     """Something was about to change a board whose owner has not consented."""
 
-    def __init__(self, target: str | None, what: str) -> None:
-        super().__init__(
-            f"{what} is refused: the board is only read",
-            target=target,
-            hint="'provision: true' in its entry in devices.yaml is the consent to change it",
-        )
+    def __init__(
+        self,
+        target: str | None,
+        what: str,
+        why: str = "the board is only read",
+        hint: str = "'provision: true' in its entry in devices.yaml is the consent to change it",
+    ) -> None:
+        super().__init__(f"{what} is refused: {why}", target=target, hint=hint)
 
 
 def of(spec: TargetSpec) -> Consent:
@@ -51,8 +53,11 @@ def of(spec: TargetSpec) -> Consent:
 
     :raises NoConsentError: it gives none
     """
+    if spec.kind == "url":
+        no_hand = "it is a URL, on which the bench has no hand"
+        raise NoConsentError(spec.name, "to change it", no_hand, "list its board by 'kind: board'")
     if not spec.provision:
-        raise NoConsentError(spec.name, "whatever changes it")
+        raise NoConsentError(spec.name, "to change it")
     return Consent(spec.name, _MADE_HERE)
 
 

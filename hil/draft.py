@@ -157,7 +157,7 @@ def _identity(port: UsbPort, links: Mapping[str, str], *, twin: bool) -> str:
     """The line that tells the board from all others; empty: there is none that holds."""
     number = port.serial_number or ""
     if _SOUND_NUMBER.fullmatch(number) and not twin:
-        return f"usb_serial: {_scalar(number)}"
+        return f"usb_serial: {_quoted(number)}"
     link = links.get(port.device) or (port.device if port.virtual else "")
     why = "another board has the same serial number" if twin else "it has no usable serial number"
     return f"port: {_scalar(link)}  # {why}" if link else ""
@@ -173,7 +173,12 @@ def _tag(row: Model, port: UsbPort) -> str:
 
 def _scalar(text: str) -> str:
     """As YAML, quoted where it might be taken for something else than text."""
-    return text if _PLAIN.fullmatch(text) else json.dumps(text)
+    return text if _PLAIN.fullmatch(text) else _quoted(text)
+
+
+def _quoted(text: str) -> str:
+    """Digits without quotes are a number to other programs, and 306E37 is one in powers of ten."""
+    return json.dumps(text)
 
 
 # --- what cannot be listed as it is --------------------------------------------------------------
@@ -194,10 +199,13 @@ def _note(port: UsbPort, links: Mapping[str, str]) -> str:
 
 def _in_loader(port: UsbPort) -> str:
     place = "its bootloader" if port.mode == "bootloader" else "its chip's ROM loader"
-    title = model(port.model_key).title if port.model_key else "A board of unknown model"
+    row = model(port.model_key) if port.model_key else None
+    title = row.title if row else "A board of unknown model"
+    passing = port.mode == "bootloader" and row and row.bootloader_on_reset_s
+    step = "Every reset takes it through there. If it stays: press" if passing else "Press"
     told = (
         f"{title}, at {_where(port)}, is in {place} (USB {_ids(port)}, serial number there"
-        f" {port.serial_number or 'none'}). Press its reset, or flash it; then `hil init` again."
+        f" {port.serial_number or 'none'}). {step} its reset, or flash it; then `hil init` again."
     )
     if number := _number_when_running(port):
         told += f" While it runs, its serial number is {number}."
@@ -222,7 +230,7 @@ def _old_firmware(port: UsbPort) -> str:
     )
     number = port.serial_number
     sound = number and _SOUND_NUMBER.fullmatch(number)
-    identity = f"usb_serial: {_scalar(number)}" if number and sound else "port: …"
+    identity = f"usb_serial: {_quoted(number)}" if number and sound else "port: …"
     return _paragraph(told) + _suggested("camera", "model: …", identity)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,38 +16,48 @@ from .deadline import Deadline
 from .errors import BenchError, ConfigError
 from .flash.progress import bars
 from .flash_entry import FlashSpec, ImageFile, default_method, firmware_partition
-from .lock import Holder, hold, key_of
+from .lock import HeldError, Holder, hold, key_of
 from .virtual.board import VirtualBoard
 
 if TYPE_CHECKING:
     from .config import TargetSpec
     from .flash.flow import Examined
 
-LOCK_BUDGET_S = 600.0
-
 # Partitions are in capitals, so that a file may be "build=1/firmware.bin".
 _NAMED = re.compile(r"(?P<partition>[A-Z][A-Z0-9_]*)=(?P<file>.+)", re.DOTALL)
 
 
 def flash_target(
-    spec: TargetSpec, images: Sequence[str], state: Path, *, force: bool, dry_run: bool
+    spec: TargetSpec,
+    images: Sequence[str],
+    state: Path,
+    *,
+    force: bool,
+    dry_run: bool,
+    wait_s: float,
+    on_wait: Callable[[Holder], object],
 ) -> str:
     """Flash it, and say in one line what came of it.
 
     :param images: ``[PARTITION=]FILE``, instead of what devices.yaml lists
     :param state: the folder for what outlives a run
+    :param wait_s: for a board that somebody else holds, seconds
+    :param on_wait: called with the holder that is waited for
     :raises ConfigError: there is nothing to flash, or an image cannot be read
+    :raises NoConsentError: its entry has no ``provision: true``
     :raises HilError: see :func:`hil.flash.flow.flash`
     """
     wanted = _wanted(spec, images)
-
-    def waits(holder: Holder) -> None:
-        click.echo(f"{spec.name}: waiting for {holder}", err=True)
+    spec.consent()  # nobody is waited for in vain
 
     with ExitStack() as stack:
-        deadline = Deadline.after(LOCK_BUDGET_S)
-        key = key_of(spec, state)
-        stack.enter_context(hold(key, f"flashing {spec.name}", deadline, on_wait=waits))
+        key, deadline = key_of(spec, state), Deadline.after(wait_s)
+        try:
+            stack.enter_context(hold(key, f"flashing {spec.name}", deadline, on_wait=on_wait))
+        except HeldError as error:
+            error.target = spec.name
+            error.hint = f"{error.hint}; --wait SECONDS waits longer than {wait_s:.0f}"
+            raise
         virtual = None
         if spec.kind == "virtual":
             folder = (state / "boards" / spec.name).resolve()
@@ -96,7 +106,7 @@ def _wanted(spec: TargetSpec, images: Sequence[str]) -> FlashSpec:
 
 
 def _would(examined: Examined, wanted: FlashSpec, force: bool) -> str:
-    runs = str(examined.reported) if examined.reported else "it is in its bootloader"
+    runs = str(examined.reported) if examined.reported else "MicroPython does not answer"
     if examined.has_it and not force:
         return f"has it already: {runs}"
     sizes = ", ".join(f"{one.partition} ({len(one.content)} bytes)" for one in examined.job.images)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .boards.table import model, models
+from .boards.table import model_named
 from .document import Document, Place, did_you_mean
 from .flash.method import methods
 
@@ -50,7 +50,7 @@ def flash_entry(document: Document, place: Place, fields: dict[str, Any]) -> Non
         return
     at = (*place, "flash")
     before = len(document.mistakes)
-    row = _row(fields)
+    row = model_named(fields.get("model"))  # None is told elsewhere
     if not isinstance(entry, dict):
         document.mistake(at, "'flash' must be a mapping: 'image: FILE' and so on")
         return
@@ -75,12 +75,6 @@ def firmware_partition(row: Model) -> str | None:
 def default_method(row: Model, kind: str) -> str:
     """The model's own; a virtual board's is ``virtual``."""
     return "virtual" if kind == "virtual" else str(row.flash_method)
-
-
-def _row(fields: dict[str, Any]) -> Model | None:
-    """None: the model is missing or unknown, which is told elsewhere."""
-    key = fields.get("model")
-    return model(key) if key in {row.key for row in models()} else None
 
 
 def _method(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .boards.table import model
 from .deadline import Deadline
-from .errors import ConfigError
+from .errors import BenchError, ConfigError
 from .flash import flow
+from .flash.approval import approve
 from .flash.method import Image, Job, Progress, quiet
 from .flash_entry import FlashSpec, ImageFile
 from .link.board import BoardLink
@@ -17,6 +19,7 @@ from .link.board import BoardLink
 if TYPE_CHECKING:
     from .config import TargetSpec
     from .flash.flow import Examined, Outcome
+    from .power import SwitchedPower
     from .virtual.board import VirtualBoard
 
 _RESTART_S = 30.0
@@ -36,10 +39,11 @@ def job_of(
         method=flash.method,
         images=read_images(flash.images, spec.name),
         link=link,
-        provision=spec.provision,
+        consent=link.consent,
         usb_serial=spec.usb_serial,
         listed_id=bytes.fromhex(spec.unique_id) if spec.unique_id else None,
         location=_location(spec),
+        power=_power(spec, link),
         command=flash.command,
         virtual=virtual,
     )
@@ -110,18 +114,33 @@ def flash_fresh(spec: TargetSpec, state: Path, virtual: VirtualBoard) -> Outcome
             method="virtual",
             images=fresh_images(row),
             link=link,
-            provision=spec.provision,
+            consent=link.consent,
             virtual=virtual,
         )
         return flow.flash(job, state)
 
 
+def expected(spec: TargetSpec, wanted: FlashSpec) -> Job:
+    """What a run would flash, read and allowed. Opens no port.
+
+    :raises ConfigError: an image cannot be read
+    :raises RefusedError: it may not be flashed, or cannot here
+    """
+    job = job_of(spec, wanted, link_to(spec))
+    if spec.kind == "virtual":  # its method wants the board, which a run starts
+        approve(job)
+    else:
+        flow.allow(job)
+    return job
+
+
 def examine(
     spec: TargetSpec, wanted: FlashSpec, state: Path, *, virtual: VirtualBoard | None = None
 ) -> Examined:
-    """What :func:`flash` would do."""
+    """What :func:`flash` would do. A chip of Espressif's whose MicroPython does not answer is reset
+    for it, to tell its MAC."""
     with link_to(spec, virtual) as link:
-        job = job_of(spec, wanted, link, virtual)
+        job = replace(job_of(spec, wanted, link, virtual), may_enter=False)
         return flow.examine(job, state, Deadline.after(flow.budget_s(job)))
 
 
@@ -131,20 +150,34 @@ def told(outcome: Outcome) -> str:
         return f"has it already: {outcome.reported}"
     what = ", ".join(outcome.written)
     notes = "".join(f"; {note}" for note in outcome.notes)
-    return f"{what} flashed and verified in {outcome.took_s:.0f} s: {outcome.reported}{notes}"
+    how = "flashed" if notes else "flashed and verified"
+    return f"{what} {how} in {outcome.took_s:.0f} s: {outcome.reported}{notes}"
 
 
 def _device(spec: TargetSpec) -> str:
     from .discovery import usb
 
-    return spec.port or usb.find(usb.usb_ports(), usb_serial=spec.usb_serial or "").device
+    try:
+        return spec.port or usb.find(usb.usb_ports(), usb_serial=spec.usb_serial or "").device
+    except BenchError as error:
+        error.target = spec.name
+        raise
+
+
+def _power(spec: TargetSpec, link: BoardLink) -> SwitchedPower | None:
+    from .power import SwitchedPower, switch_of
+
+    return SwitchedPower(switch_of(spec.power), link) if spec.power else None
 
 
 def _location(spec: TargetSpec) -> str | None:
     """Where it is plugged in, by which its bootloader can be told from another one."""
-    from .discovery import usb
-    from .listing import port_of
+    from .discovery import listed, usb
 
-    port = port_of(spec, usb.usb_ports()) if spec.kind == "board" else None
-    # pyserial names the interface of a composite device too: "1-2.3:1.0".
-    return (port.location or "").partition(":")[0] or None if port else None
+    if spec.kind != "board":
+        return None
+    attached = usb.attached()
+    if ports := listed.ports_of(spec, attached):
+        return ports[0].location
+    loader = listed.loader_of(spec, attached)
+    return loader.port.location if loader and loader.certain else None

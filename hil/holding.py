@@ -73,7 +73,7 @@ def seconds(text: str) -> float:
     return float(found[1]) * _SECONDS[found[2]]
 
 
-def key_of(spec: TargetSpec, folder: Path) -> str:
+def key_of(spec: TargetSpec, folder: Path) -> lock.Key:
     """:raises BenchError: it is no board, so that there is nothing to hold"""
     if spec.kind == "url":
         raise BenchError("it is a URL: only boards are held", target=spec.name)
@@ -100,7 +100,7 @@ def until_told() -> Iterator[threading.Event]:
 def run_command(command: Sequence[str], deadline: Deadline | None, told: threading.Event) -> int:
     """Run a command to its end; end it when the time is over or when told to.
 
-    A Ctrl-C reaches it anyway: it has the same terminal.
+    A Ctrl-C is the command's, which has the same terminal: a REPL goes on after it.
 
     :returns: its exit status; 128 + number of the signal that ended it
     :raises BenchError: there is no such command
@@ -109,6 +109,18 @@ def run_command(command: Sequence[str], deadline: Deadline | None, told: threadi
         process = subprocess.Popen(command)
     except OSError as error:
         raise BenchError(f"cannot run {command[0]!r}: {error.strerror or error}") from None
+    before = signal.signal(signal.SIGINT, lambda number, frame: None)
+    try:
+        _await(process, deadline, told)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    code = process.returncode
+    return code if code >= 0 else 128 - code
+
+
+def _await(
+    process: subprocess.Popen[bytes], deadline: Deadline | None, told: threading.Event
+) -> None:
     while process.poll() is None:
         if told.is_set() or (deadline and deadline.expired):
             with contextlib.suppress(ProcessLookupError):
@@ -117,8 +129,6 @@ def run_command(command: Sequence[str], deadline: Deadline | None, told: threadi
             break
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_LOOK_S)
-    code = process.returncode
-    return code if code >= 0 else 128 - code
 
 
 def release(spec: TargetSpec, folder: Path) -> Holder | None:
@@ -184,6 +194,7 @@ def _is_ours(pid: int) -> bool:
         return False
     except OSError:
         return True  # it has just ended
-    return (
-        Path(f"/proc/{pid}").stat().st_uid == os.getuid() if Path("/proc/self").exists() else True
-    )
+    try:
+        return Path(f"/proc/{pid}").stat().st_uid == os.getuid()
+    except FileNotFoundError:
+        return True  # it has just ended, or this is another system, where the signal was proof

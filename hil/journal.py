@@ -87,9 +87,13 @@ else:
         if _hil_kind(p) == 'file':
             files[p] = '.hil/%%d' %% i
             _hil_copy(p, files[p])
+    index = json.dumps({'files': files, 'clock_offset_s': %(clock)r})
     with open('.hil/index.new', 'w') as f:
-        json.dump({'files': files, 'clock_offset_s': %(clock)r}, f)
+        f.write(index)
     _hil_sync()
+    with open('.hil/index.new') as f:
+        if f.read() != index:
+            raise OSError('not kept as it was written: the index')
     os.rename('.hil/index.new', '.hil/index.json')
     _hil_sync()
     print('begun')
@@ -143,7 +147,8 @@ def begin(repl: Repl, paths: Sequence[str], clock_offset_s: float, deadline: Dea
         :func:`restore` it first.
     :raises BoardError: the board could not write the copies (flash full, read-only)
     """
-    work = _BEGIN % {"paths": repr(list(paths)), "clock": round(clock_offset_s, 1)}
+    # As text: a camera's floats have 24 bits, which for a clock that is years off is half a minute.
+    work = _BEGIN % {"paths": repr(list(paths)), "clock": f"{clock_offset_s:.1f}"}
     answer = _run(repl, work, "written", deadline)
     if answer not in (b"begun", b"unfinished"):
         raise BoardError(f"the journal on the board answered {answer[:80]!r}")

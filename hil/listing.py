@@ -7,6 +7,7 @@ their applications.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -14,13 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .deadline import Deadline
-from .sighting import ATTACHED, REMOTE, Holders, Sighting, port_held, sight, unlisted
+from .sighting import ATTACHED, NO_PORT, REMOTE, Holders, Sighting, port_held, sight, unlisted
 
 if TYPE_CHECKING:
     from .config import Inventory, TargetSpec
     from .discovery.mdns import Resolved
     from .discovery.usb import UsbPort
     from .link.board import Identity
+
+_ONE_LINE = 1000
 
 MDNS_BUDGET_S = 1.5
 ASK_BUDGET_S = 10.0
@@ -121,7 +124,10 @@ def _unlisted(port: UsbPort, holders: Holders) -> Row:
     from .discovery.listed import in_loader
 
     other = "runs other firmware" if port.mode == "unknown" else ""
-    state = ["unlisted", in_loader(port) or other, port_held(port.device, holders)]
+    if port.mode == "run" and not port.model_key:
+        other = "an OpenMV camera with old firmware, which does not tell its model"
+    portless = "" if port.device or in_loader(port) else NO_PORT
+    state = ["unlisted", in_loader(port) or other, portless, port_held(port.device, holders)]
     return Row(
         target=None,
         model=port.model_key or "?",
@@ -179,7 +185,10 @@ def print_table(rows: list[Row]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
+    # In a pipe or a file a row is one line: who searches it finds whole serial numbers.
+    width = None if sys.stdout.isatty() else _ONE_LINE
+    # No markup: what a device or a colleague says may hold brackets.
+    console = Console(highlight=False, markup=False, emoji=False, width=width)
     columns = {
         "target": [row.target or "-" for row in rows],
         "model": [row.model for row in rows],

@@ -7,6 +7,7 @@ The lock is the kernel's: a process that dies, however it dies, has let go. The 
 from __future__ import annotations
 
 import contextlib
+import errno
 import getpass
 import hashlib
 import json
@@ -16,6 +17,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
 
     from .config import TargetSpec
+
+Key = str | tuple[str, ...]
+"""What a board's lock is called; several names where it may be listed by several things."""
 
 _POLL_S = 0.05  # flock() with a time limit can only be polled
 
@@ -86,19 +91,40 @@ def lock_folder() -> Path:
     return Path(shared) / "hil-locks"
 
 
-def key_of(spec: TargetSpec, state: Path = Path(".hil")) -> str:
-    """What a target's lock is called: the same for all who mean the same board.
+def key_of(spec: TargetSpec, state: Path = Path(".hil")) -> Key:
+    """What a target's lock is called: all who mean the same board have a name in common.
+
+    A board that is listed by its port is also locked by what is behind the port now, so that it is
+    held for whoever lists it by its serial number, or by another link. A board that is not there
+    has the listed name only.
 
     :param state: the run's folder: each has virtual boards of its own
     """
     if spec.kind == "virtual":
         return f"{spec.name}@{(state / 'boards' / spec.name).resolve()}"
-    return spec.usb_serial or spec.port or spec.name
+    if spec.usb_serial or not spec.port or "://" in spec.port:
+        return spec.usb_serial or spec.port or spec.name
+    return (spec.port, _behind(spec.port))
+
+
+def _behind(port: str) -> str:
+    """The USB serial number of the device at this port, if no other one has it; else its place."""
+    from .discovery import usb
+
+    with contextlib.suppress(BenchError):  # a list that cannot be read: bring-up will say so
+        ports = usb.usb_ports()
+        for here in usb.at(ports, port):
+            alike = [one for one in ports if one.serial_number == here.serial_number]
+            if here.serial_number and len(usb.one_each(alike)) == 1:
+                return here.serial_number
+            if here.location:
+                return f"USB {here.location}"
+    return str(Path(port).resolve())
 
 
 @contextlib.contextmanager
 def hold(
-    key: str,
+    key: Key,
     purpose: str,
     deadline: Deadline,
     *,
@@ -117,7 +143,25 @@ def hold(
     :raises HeldError: it is still held at ``deadline``; the message names the holder
     :raises BenchError: the folder cannot be used
     """
-    folder = folder or lock_folder()
+    # Always in this order: nobody waits for the first of two names while he holds the second.
+    names = dict.fromkeys([key] if isinstance(key, str) else key)
+    with ExitStack() as stack:
+        for name in names:
+            stack.enter_context(
+                _hold(name, purpose, deadline, on_wait, given_up, folder or lock_folder())
+            )
+        yield
+
+
+@contextlib.contextmanager
+def _hold(
+    key: str,
+    purpose: str,
+    deadline: Deadline,
+    on_wait: Callable[[Holder], object] | None,
+    given_up: Callable[[], bool],
+    folder: Path,
+) -> Iterator[None]:
     lock, record = _files(key, folder)
     try:
         _make(folder)
@@ -150,19 +194,26 @@ def _taken(lock: BaseFileLock, within: float) -> bool:
     return True
 
 
-def holder(key: str, *, folder: Path | None = None) -> Holder | None:
+def holder(key: Key, *, folder: Path | None = None) -> Holder | None:
     """Who holds the board now; None: nobody does, whatever a record says.
 
     :raises BenchError: the folder cannot be used
     """
+    names = [key] if isinstance(key, str) else key
+    holders = (_holder(name, folder or lock_folder()) for name in names)
+    return next((found for found in holders if found), None)
+
+
+def _holder(key: str, folder: Path) -> Holder | None:
     from filelock import Timeout
 
-    folder = folder or lock_folder()
-    if not folder.exists():
-        return None
     lock, record = _files(key, folder)
-    if not Path(lock.lock_file).exists():
+    try:
+        Path(lock.lock_file).lstat()
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        raise _unusable(folder, error) from error
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -268,8 +319,10 @@ def _user() -> str:
 
 
 def _unusable(folder: Path, error: OSError) -> BenchError:
+    wanted = "it must be writable for everybody who uses the bench, without the sticky bit"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        wanted = "make room on its disk"
     return BenchError(
         f"the folder of the boards' locks cannot be used: {folder}: {error.strerror or error}",
-        hint="it must be writable for everybody who uses the bench, without the sticky bit; "
-        "HIL_LOCKS names another one",
+        hint=f"{wanted}; HIL_LOCKS names another one",
     )

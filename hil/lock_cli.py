@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 # Where the virtual boards are: as for a run from this folder.
 STATE = Path(".hil")
 
+HOLDING = "holding"
+
 lock = click.Group("lock", help="Hold a board by hand, let go of it, and see who holds which.")
 
 _devices = click.option(
@@ -81,13 +83,19 @@ def hold(
 
     with holding.until_told() as told:
         waiting = Deadline.after(wait)
-        with held(key, purpose, waiting, on_wait=_tell(spec.name), given_up=told.is_set):
-            deadline = None if until is None else Deadline.after(until)
-            if command:
-                sys.exit(holding.run_command(command, deadline, told))
-            click.echo(f"holding {spec.name} for {purpose} (pid {os.getpid()}); Ctrl-C lets go")
-            sys.stdout.flush()
-            told.wait(until)
+        try:
+            with held(key, purpose, waiting, on_wait=_tell(spec.name), given_up=told.is_set):
+                deadline = None if until is None else Deadline.after(until)
+                if command:
+                    sys.exit(holding.run_command(command, deadline, told))
+                click.echo(
+                    f"{HOLDING} {spec.name} for {purpose} (pid {os.getpid()}); Ctrl-C lets go"
+                )
+                sys.stdout.flush()
+                told.wait(until)
+        except BenchError as error:
+            error.target = spec.name
+            raise
 
 
 def _hold_in_background(name: str, command: tuple[str, ...]) -> None:
@@ -95,18 +103,23 @@ def _hold_in_background(name: str, command: tuple[str, ...]) -> None:
     if command:
         raise click.UsageError("--background holds a board without a command")
     words = [word for word in sys.argv[1:] if word != "--background"]
+    # Neither of this command's streams: whoever reads them to their end would wait for the hold's.
     process = subprocess.Popen(
         [sys.executable, "-m", "hil", *words],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        stderr=None,
+        stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
     )
     assert process.stdout is not None
     try:
-        if not process.stdout.readline():
-            raise BenchError("it could not be held", target=name, hint="the reason is told above")
+        for line in process.stdout:
+            if line.startswith(HOLDING):
+                break
+            click.echo(line, nl=False, err=True)
+        else:
+            sys.exit(process.wait())
     except KeyboardInterrupt:
         process.terminate()
         raise

@@ -314,11 +314,20 @@ def pytest_report_teststatus(report: Any) -> tuple[str, str, str] | None:
     return None
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Every board is left as it was found, also after Ctrl-C. One that is not fails the run."""
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
+    """Every board is left as it was found, also after Ctrl-C. One that is not fails the run, and so
+    do results that cannot be written: that costs their file, and not the summary too."""
     bench = session.config.stash.get(bench_key, None)
-    if bench and bench.close() and session.exitstatus == pytest.ExitCode.OK:
+    try:
+        yield
+    except OSError as error:
+        if not bench:
+            raise
+        bench.problems.append(f"the results cannot be written: {error}")
+    if bench:
+        bench.close()
+    if bench and bench.problems and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 

@@ -87,9 +87,12 @@ def resumed(deadline: Deadline) -> bool:
 
 def no_answer(name: str, what: str, link: BoardLink, hint: str = "") -> Exception:
     """The firmware's fault if it raised since it was started, else the board's."""
-    raised = link.console.tracebacks
+    from .link.console import find_tracebacks
+
+    said = link.said_since_reset
+    raised = find_tracebacks(said)
     if raised and raised[-1].exception_type != "KeyboardInterrupt":
         lines = "\n".join(raised[-1].lines)
         return Finding(f"{name}: {what}: its application has raised\n{lines}")
-    last = link.console.text.strip().rpartition("\n")[2]
+    last = said.strip().rpartition("\n")[2]
     return BoardError(what, target=name, hint=f"{hint} Its last console line: {last!a}".strip())

@@ -27,13 +27,14 @@ if TYPE_CHECKING:
 
 BUDGET_S = 40.0
 """For the whole ladder. The power rung has 16 s and more of it: a camera is off for 2 s, in its
-bootloader for 2.5 s, and then boots."""
+bootloader for 2.5 s, and then boots. Where nothing switches the power, the bootloader rung has that
+too: an Arduino takes 31 s to come out (OpenMV's bench)."""
 
 FIRST_ANSWER_S = 15.0
 """A board that boots late answers within this time, and needs no ladder."""
 
-# Shares of the whole; the last rung has all that is left.
-_SHARES = {"Ctrl-C": 0.15, "soft reset": 0.15, "hard reset": 0.2, "bootloader": 0.1, "power": 1.0}
+# What of the whole is left for the rungs above, when this one has used up its time.
+_LEFT = {"Ctrl-C": 0.85, "soft reset": 0.7, "hard reset": 0.5, "bootloader": 0.4, "power": 0.0}
 _SHOWN = 160
 
 
@@ -42,10 +43,17 @@ class Bootloader(Protocol):
     know. No rung writes an image: that needs one, and its owner's wish."""
 
     def seen(self) -> str | None:
-        """Where it shows up: ``37c5:9206 at 1-1.2``; None: it does not."""
+        """How it shows up: ``is in its bootloader (USB 1-1.2, 37c5:9206)``; None: it does not.
 
-    def leave(self, deadline: Deadline) -> None:
-        """Make it start MicroPython. :raises HilError: it does not"""
+        :raises HilError: what shows up may be another board
+        """
+
+    def leave(self, deadline: Deadline) -> float:
+        """Make it start MicroPython, unless it does by itself.
+
+        :returns: seconds until its port is there, at most
+        :raises HilError: it does not
+        """
 
 
 @dataclass(frozen=True)
@@ -76,13 +84,17 @@ class BrokenError(BoardError):
     def __init__(self, target: str, cause: str, rungs: list[Rung]) -> None:
         story = "; ".join(str(rung) for rung in rungs)
         power = any(rung.name == "power" and rung.took is not None for rung in rungs)
-        by_hand = "take its power by hand" + (
-            "" if power else ", or let the bench do it ('power:' in devices.yaml)"
+        stuck = any(rung.name == "bootloader" and rung.took is not None for rung in rungs)
+        hints = (
+            "take its power by hand"
+            + ("" if power else ", or let the bench do it ('power:' in devices.yaml)"),
+            f"'hil flash {target}' gives it firmware" if stuck else "",
+            f"'hil recover {target}' tries again",
         )
         super().__init__(
             f"{cause}; nothing has brought it back: {story}",
             target=target,
-            hint=f"{by_hand}; 'hil recover {target}' tries again",
+            hint="; ".join(filter(None, hints)),
         )
         self.rungs = rungs
 
@@ -131,12 +143,17 @@ class Ladder:
             "power": self._cycle_power,
         }
         for name, step in steps.items():
-            rung = self._try(name, step, deadline.sooner(whole * _SHARES[name]), cause)
+            left = 0.0 if self._is_last(name) else whole * _LEFT[name]
+            share = deadline.sooner(deadline.remaining() - left)
+            rung = self._try(name, step, share, cause)
             self.rungs.append(rung)
             self.tell(rung)
             if rung.helped:
                 return rung
         raise BrokenError(self.link.name, _first_line(cause), self.rungs) from cause
+
+    def _is_last(self, name: str) -> bool:
+        return name == "bootloader" and isinstance(self.power, Absent)
 
     def _try(
         self, name: str, step: Callable[[Deadline], None], deadline: Deadline, cause: HilError
@@ -192,12 +209,8 @@ class Ladder:
             raise _NotTried(self.bootloader.reason)
         if self.bootloader.seen() is None:
             raise _NotTried("it does not show up in its bootloader")
-        try:
-            # After every reset an OpenMV camera is there for some 2 s, and leaves by itself.
-            self.link.await_port(deadline.sooner(deadline.remaining() / 2))
-        except BoardError:
-            self.bootloader.leave(deadline)
-            self.link.await_port(deadline)
+        back_s = self.bootloader.leave(deadline)
+        self.link.come_back(deadline.sooner(back_s))
         self._reach(deadline)
 
     def _cycle_power(self, deadline: Deadline) -> None:
@@ -224,15 +237,17 @@ class Recovery:
         self._power = power
         self._bootloader = bootloader
 
-    def reach(self, deadline: Deadline) -> str:
+    def reach(self, deadline: Deadline | None = None) -> str:
         """Its REPL answers, in a pause of the application; by the ladder, where it does not.
 
+        :param deadline: by default the first answer's time and the whole ladder's
         :returns: what was wrong and which rung has helped; empty: nothing was
         :raises BrokenError: no rung has helped
         :raises BenchError: its port is missing and nothing switches its power, or is held
         """
         from .link.board import identify
 
+        deadline = deadline or Deadline.after(FIRST_ANSWER_S + BUDGET_S)
         first = deadline.sooner(FIRST_ANSWER_S)
         try:
             with self._link.paused(first, lambda _: True) as repl:
@@ -282,9 +297,10 @@ class Recovery:
 
 def _port_is_not_ours(error: HilError) -> bool:
     """Held by somebody, or forbidden: it is not the board that is in trouble."""
+    from .discovery.usb import NotAttachedError
     from .link.opening import NoPortError
 
-    return isinstance(error, BenchError) and not isinstance(error, NoPortError)
+    return isinstance(error, BenchError) and not isinstance(error, NotAttachedError | NoPortError)
 
 
 def _first_line(error: HilError) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +17,7 @@ from .errors import BoardError, HilError
 
 if TYPE_CHECKING:
     from .config import Inventory, TargetSpec
+    from .journal import Restored
     from .lock import Holder
 
 Status = Literal["restored", "nothing", "refused", "failed"]
@@ -71,7 +73,7 @@ def restore(
 def _restore(
     spec: TargetSpec, state: Path, wait_s: float, on_wait: Callable[[Holder], object]
 ) -> Outcome:
-    from . import bringup, lock
+    from . import lock
     from .consent import NoConsentError
 
     if spec.kind == "url":
@@ -89,7 +91,7 @@ def _restore(
             Deadline.after(wait_s),
             on_wait=on_wait,
         ):
-            done = bringup.restore(spec, state)
+            done = _undo(spec, state)
     except HilError as error:
         fault: Literal["bench", "board"] = "board" if isinstance(error, BoardError) else "bench"
         return Outcome(spec.name, "failed", error.message, error.hint or "", whose_fault=fault)
@@ -97,6 +99,27 @@ def _restore(
         return Outcome(spec.name, "nothing", "no run has left anything on it")
     told = f"{', '.join(done.paths)}, and its clock, {done.clock_offset_s:+.1f} s from true time"
     return Outcome(spec.name, "restored", told, files=done.paths)
+
+
+def _undo(spec: TargetSpec, state: Path) -> Restored | None:
+    """Undo what a killed run has left on a board, and start its application again. A virtual board
+    is powered for it.
+
+    :returns: None: there was nothing to undo
+    :raises BenchError: e.g. the port is missing or held
+    :raises BoardError: e.g. a file could not be put back
+    """
+    from .attachment import attach, power_virtual, require_listed
+    from .put_back import BUDGET_S, put_back
+    from .recovery import Recovery
+
+    with ExitStack() as stack:
+        virtual = power_virtual(spec, state, stack)
+        board = attach(spec, virtual, stack)
+        recovery = Recovery(board.link, board.power, board.bootloader)
+        recovery.reach()
+        require_listed(spec, board.link, Deadline.after(BUDGET_S))
+        return put_back(board.link, recovery, powered_off=virtual is not None)
 
 
 def lines(outcomes: Sequence[Outcome]) -> Iterator[str]:

@@ -15,6 +15,7 @@ from .target import Absent
 
 if TYPE_CHECKING:
     from .auth.client import Credentials
+    from .deploy import Deployed
     from .link.board import BoardLink
     from .recovery import Recovery
     from .target import Controls, Target
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 class Revive:
     """See :attr:`hil.target.Target.recover`.
 
-    :ivar deployed: what the board was given, and where
+    :ivar deployed: what the board was given
     :ivar credentials: of the settings in there
     """
 
@@ -32,7 +33,7 @@ class Revive:
     controls: Controls
     link: BoardLink
     recovery: Recovery
-    deployed: tuple[dict[str, bytes], str]
+    deployed: Deployed
     credentials: Credentials
 
     def __call__(self, cause: HilError) -> str:
@@ -56,9 +57,8 @@ class Revive:
         from .clock import rtc
         from .link import files
 
-        tree, root = self.deployed
         with self.link.repl(deadline) as repl:
-            files.sync(repl, tree, root, deadline)
+            files.sync(repl, self.deployed.tree, self.deployed.root, deadline)
             rtc.set_clock(repl, round(time.time()), deadline)
         self.link.hard_reset(deadline)
         if not isinstance(self.controls.secret, Absent):

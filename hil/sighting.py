@@ -21,17 +21,23 @@ REMOTE = "remote"
 """Behind a serial server: whether it is there would show only by opening it."""
 
 
+NO_PORT = "shows no serial port"
+"""On USB it is there, and no driver has made a port of it, or not yet."""
+
+
 @dataclass(frozen=True)
 class Sighting:
     """One target of devices.yaml, and what was seen of it.
 
     :ivar ports: where it runs; more than one: several boards have its USB serial number
+    :ivar portless: the device that it is while it shows no serial port, though it runs
     :ivar loader: the device in a bootloader that it is, or may be
     :ivar answer: what the network says of its host name
     """
 
     spec: TargetSpec
     ports: tuple[UsbPort, ...]
+    portless: UsbPort | None
     loader: Loader | None
     answer: Resolved | None
 
@@ -39,7 +45,8 @@ class Sighting:
     def devices(self) -> list[UsbPort]:
         """What is attached of it for sure."""
         loader = self.loader
-        return [*self.ports, *([loader.port] if loader and loader.certain else [])]
+        found = [*self.ports, self.portless, loader.port if loader and loader.certain else None]
+        return [port for port in found if port]
 
     @property
     def presence(self) -> str:
@@ -52,6 +59,8 @@ class Sighting:
             return f"{len(self.ports)} boards have its USB serial number: {devices}"
         if self.ports:
             return _runs(spec, self.ports[0])
+        if self.portless:
+            return f"attached, but it {NO_PORT}: has this computer the driver, cdc_acm?"
         if self.loader and self.loader.certain:
             return str(self.loader).removeprefix("is ")
         if spec.port and "://" in spec.port:
@@ -65,11 +74,15 @@ class Sighting:
     def held(self, holders: Holders) -> str:
         """Who has it now; empty: nobody, as far as can be seen."""
         from . import lock
+        from .errors import BenchError
 
         if self.spec.kind != "board":
             return ""
-        if holder := lock.holder(lock.key_of(self.spec)):
-            return f"held by {holder}"
+        try:
+            if holder := lock.holder(lock.key_of(self.spec)):
+                return f"held by {holder}"
+        except BenchError as error:
+            return f"whether it is held cannot be told: {error.message}"
         held = (port_held(port.device, holders) for port in self.ports)
         return "; ".join(filter(None, held))
 
@@ -113,11 +126,18 @@ def sight(
         Sighting(
             spec,
             ports.get(spec.name, ()),
+            _portless(spec, attached) if spec in away else None,
             loaders.get(spec.name),
             answers.get(spec.hostname or ""),
         )
         for spec in specs
     ]
+
+
+def _portless(spec: TargetSpec, attached: Iterable[UsbPort]) -> UsbPort | None:
+    number = (spec.usb_serial or "").lower()
+    bare = (port for port in attached if not port.device and port.mode == "run" and number)
+    return next((port for port in bare if (port.serial_number or "").lower() == number), None)
 
 
 def unlisted(seen: Iterable[Sighting], attached: Sequence[UsbPort]) -> list[UsbPort]:

@@ -35,7 +35,8 @@ PORTENTA_H7 = Model(
     title="Arduino Portenta H7",
     target="ARDUINO_PORTENTA_H7",
     port=STM32,
-    run_ids=((0x2341, 0x045B),),
+    # OpenMV's firmware, and stock MicroPython (ports/stm32/boards/*/mpconfigboard.h).
+    run_ids=((0x2341, 0x045B), (0x2341, 0x055B)),
     bootloader_ids=((0x2341, 0x035B),),
     recovery_ids=(),
     foreign_ids=((0x2341, 0x005B), (0x2341, 0x025B), (0x2341, 0x805B)),
@@ -64,6 +65,9 @@ NICLA_VISION = replace(
     bootloader_ids=((0x2341, 0x035F),),
     foreign_ids=((0x2341, 0x005F), (0x2341, 0x025F), (0x2341, 0x805F)),
     product="Nicla Vision Virtual Comm Port in HS Mode",
+    # mpconfigboard.h: MICROPY_HW_ENABLE_SDCARD is 0, so _boot.py finds no pyb.SDCard.
+    card_root=None,
+    skip_card_file=None,
     default_hostname="mpy-nicla-vision",
 )
 
@@ -75,7 +79,9 @@ GIGA = replace(
     run_ids=((0x2341, 0x0466), (0x2341, 0x0566)),  # OpenMV's firmware, stock MicroPython
     bootloader_ids=((0x2341, 0x0366),),
     foreign_ids=((0x2341, 0x0066), (0x2341, 0x0266), (0x2341, 0x8066)),
-    product="Giga Virtual Comm Port in HS Mode",
+    product="Giga Virtual Comm Port in FS Mode",
+    card_root=None,  # as of the Nicla Vision
+    skip_card_file=None,
     default_hostname="mpy-giga-r1-wifi",
 )
 

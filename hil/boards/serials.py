@@ -66,6 +66,21 @@ def bootloader_serial_number_of(model: Model, unique_id: bytes) -> str | None:
     return None
 
 
+def unique_id_of(model: Model, serial_number: str) -> bytes | None:
+    """The ``machine.unique_id()`` behind a USB serial number: the way back of
+    :func:`serial_number_of`, where the number holds the whole id.
+
+    :returns: None where it does not, as ST's short form
+    """
+    digits = serial_number[: 2 * model.unique_id_bytes]
+    if model.serial_rule not in ("hex", "hex-or-st", "hex-prefix"):
+        return None
+    if not re.fullmatch(rf"[0-9A-Fa-f]{{{2 * model.unique_id_bytes}}}", digits):
+        return None
+    unique_id = bytes.fromhex(digits)
+    return unique_id if serial_number_matches(model, unique_id, serial_number) else None
+
+
 def unique_id_of_bootloader(model: Model, serial_number: str) -> bytes | None:
     """The ``machine.unique_id()`` behind a bootloader's serial number: the way back of
     :func:`bootloader_serial_number_of`.

@@ -9,6 +9,7 @@ from .serials import (
     serial_number_matches,
     serial_number_of,
     short_form,
+    unique_id_of,
     unique_id_of_bootloader,
 )
 
@@ -20,10 +21,12 @@ __all__ = [
     "bootloader_serial_number_of",
     "identify",
     "model",
+    "model_named",
     "models",
     "serial_number_matches",
     "serial_number_of",
     "short_form",
+    "unique_id_of",
     "unique_id_of_bootloader",
 ]
 
@@ -41,6 +44,11 @@ def model(key: str) -> Model:
     :raises KeyError: there is none
     """
     return _MODELS[key]
+
+
+def model_named(written: object) -> Model | None:
+    """The same of what stands in a file; None: there is none, or it is no text."""
+    return _MODELS.get(written) if isinstance(written, str) else None
 
 
 def _index() -> dict[UsbId, tuple[tuple[Model, UsbMode], ...]]:

@@ -72,6 +72,11 @@ class Locator:
         self._look = look
         self._location: str | None = None
 
+    @property
+    def location(self) -> str | None:
+        """Where the board was plugged in when it was seen running last."""
+        return self._location
+
     def __call__(self, deadline: Deadline) -> str:
         """The port to open. Waits for a board that is in its window, or just away in a reset.
 
@@ -151,7 +156,7 @@ def ports_of(spec: TargetSpec, attached: Sequence[UsbPort]) -> list[UsbPort]:
     """:func:`running` of each board that the entry may mean."""
     usable = [port for port in attached if port.device and port.mode not in _LOADERS]
     if listed := spec.port:
-        return [port for port in usable if _same_device(port.device, listed)]
+        return usb.at(usable, listed)
     number = (spec.usb_serial or "").lower()
     return usb.one_each(port for port in usable if (port.serial_number or "").lower() == number)
 
@@ -194,8 +199,3 @@ def _is(row: Model, spec: TargetSpec, port: UsbPort, location: str | None) -> bo
     if listed:
         return (port.location or "").partition("-")[2] == listed[1]
     return None
-
-
-def _same_device(device: str, listed: str) -> bool:
-    """Whether the listed path leads there, be it a link as those of /dev/serial/by-path."""
-    return device == listed or Path(device).resolve() == Path(listed).resolve()

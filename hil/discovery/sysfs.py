@@ -50,10 +50,19 @@ def place(location: str | None) -> tuple[int, ...]:
 def _device(folder: Path) -> Device | None:
     """None: it was unplugged while it was read. Boards come and go: every reset is one."""
     try:
-        vid, pid = (int((folder / name).read_text(), 16) for name in ("idVendor", "idProduct"))
+        vid, pid = (_id(folder / name) for name in ("idVendor", "idProduct"))
     except (OSError, ValueError):
         return None
     return Device(vid, pid, _text(folder / "serial"), _text(folder / "product"), folder.name)
+
+
+def _id(file: Path) -> int:
+    """``37c5``: the kernel writes four digits.
+
+    :raises ValueError: it is something else
+    """
+    high, low = bytes.fromhex(file.read_text())
+    return high << 8 | low
 
 
 def _text(file: Path) -> str:

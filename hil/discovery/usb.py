@@ -105,6 +105,16 @@ def one_each(ports: Iterable[UsbPort]) -> list[UsbPort]:
     return [port for port in ports if port in first.values()]
 
 
+def at(ports: Iterable[UsbPort], listed: str) -> list[UsbPort]:
+    """Those that a listed path leads to, be it a link as those of /dev/serial/by-path."""
+    path = Path(listed).resolve()
+    return [
+        port
+        for port in ports
+        if port.device and (port.device == listed or Path(port.device).resolve() == path)
+    ]
+
+
 def _comports() -> Sequence[Any]:
     from serial.tools import list_ports
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -62,17 +63,23 @@ def run(probes: Sequence[Probe], deadline: Deadline) -> list[Examined]:
     told: queue.Queue[tuple[int, Examined | None]] = queue.Queue()
 
     def work(at: int, probe: Probe) -> None:
+        def fails(what: str, step: str) -> None:
+            told.put((at, Examined(probe.who, probe.what, "fail", what, step)))
+
         try:
             for one in probe.work(deadline):
                 told.put((at, one))
         except HilError as error:
             told.put((at, failed(probe.who, probe.what, error)))
         except OSError as error:
-            step = "may this user read it?"
-            told.put(
-                (at, Examined(probe.who, probe.what, "fail", f"not to be read: {error}", step))
-            )
-        told.put((at, None))
+            fails(f"not to be read: {error}", "may this user read it?")
+        except Exception as bug:  # noqa: BLE001 - nobody else would hear of it in a thread
+            at_line = traceback.extract_tb(bug.__traceback__)[-1]
+            where = f"{at_line.filename}:{at_line.lineno}"
+            told_of = f"the doctor itself is ill: {type(bug).__name__}: {bug} ({where})"
+            fails(told_of, "please report it")
+        finally:
+            told.put((at, None))
 
     for at, probe in enumerate(probes):
         # Python's end does not wait for a daemon, so that one may hang.

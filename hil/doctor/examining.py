@@ -78,7 +78,7 @@ def examine(
         else:
             yield Examined("host", "inventory", "ok", told)
 
-    look = target.Look(ports, repl=repl)
+    look = target.Look(ports, repl=repl, state=state)
     look.names.ask([spec.hostname for spec in specs if spec.hostname], deadline)
     return run(
         [

@@ -23,14 +23,15 @@ def serial_ports(host: Host, deadline: Deadline) -> Iterator[Examined]:
     closed = [device for device in real if not os.access(device, os.R_OK | os.W_OK)]
     if closed and os.name == "posix":
         yield line(
-            "serial ports", "fail", f"no permission for {', '.join(closed)}", _way_in(closed[0])
+            "serial ports", "fail", f"no permission for {', '.join(closed)}", way_in(closed[0])
         )
     else:
         told = ", ".join(real) or "no board's port is attached"
         yield line("serial ports", "ok", told)
 
 
-def _way_in(device: str) -> str:
+def way_in(device: str) -> str:
+    """How this user comes to open a port that he may not."""
     import grp
 
     try:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterator
+from collections.abc import Generator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .. import lock
 from ..deadline import Deadline
 from ..errors import BoardError, HilError
+from . import firmware
 from .examined import Examined, failed, of_target
 
 if TYPE_CHECKING:
     from ..config import TargetSpec
     from ..discovery.mdns import Resolved
+    from ..flash.method import Job
     from ..link.board import Identity
     from ..link.repl import Repl
 
@@ -35,29 +38,42 @@ print(repr((_s[0]*_s[3],_j)))
 
 
 def ask(
-    spec: TargetSpec, device: str, resolved: Resolved | None, deadline: Deadline
-) -> Iterator[Examined]:
+    spec: TargetSpec,
+    device: str,
+    resolved: Resolved | None,
+    job: Job | None,
+    state: Path,
+    deadline: Deadline,
+) -> Generator[Examined, None, str | None]:
     """Pause the board's application, ask, let it run on.
 
     :param resolved: what the network says of its host name
+    :param job: what a run would flash
+    :param state: folder for what outlives a run
+    :returns: its address, as it says; None: it is on no network, or does not answer
     """
     from ..clock import rtc
+    from ..flash import record
     from ..link.board import identify
     from ..link.reading import reading
 
     deadline = Deadline(deadline.at - _RESUME_S)
+    purpose, at_once = f"examining {spec.name}", Deadline.after(0)
     try:
-        with reading(spec.name, device, deadline) as repl:
+        with (
+            lock.hold(lock.key_of(spec), purpose, at_once),
+            reading(spec.name, device, deadline) as repl,
+        ):
             identity = identify(repl, deadline)
+            reported = record.report(repl, deadline)
             offset = rtc.read(repl, deadline).offset
             room, journal = _looked(repl, deadline)
     except HilError as error:
         yield failed(spec.name, "REPL", error)
-        return
+        return None
     yield _identity(spec, identity)
-    yield _firmware(spec, identity)
-    if resolved:
-        yield from _address(spec, resolved, identity)
+    yield firmware.found(spec, identity, reported, record.load(state, identity.unique_id), job)
+    yield _address(spec, resolved, identity)
     yield _clock(spec, offset)
     yield _room(spec, room)
     if journal:
@@ -70,11 +86,12 @@ def ask(
         )
     else:
         yield of_target(spec, "journal", "ok", "none: no killed run has left anything")
+    return identity.address
 
 
 def _identity(spec: TargetSpec, identity: Identity) -> Examined:
+    from ..attachment import other_board
     from ..boards.table import model, serial_number_matches
-    from ..bringup import other_board
 
     found = identity.unique_id.hex()
     if problem := other_board(spec, identity):
@@ -90,37 +107,26 @@ def _identity(spec: TargetSpec, identity: Identity) -> Examined:
     return of_target(spec, "REPL", "ok", f"it answers; unique_id {found}")
 
 
-def _firmware(spec: TargetSpec, identity: Identity) -> Examined:
-    from ..boards.table import model
-
-    row = model(spec.model or "")
-    told = f"{identity.machine}, MicroPython {identity.release}"
-    if row.target in identity.machine or row.title in identity.machine:
-        if identity.epoch_year == row.epoch:
-            return of_target(spec, "firmware", "ok", told)
-        told += f", whose clock counts from {identity.epoch_year} and not {row.epoch}"
-        return of_target(spec, "firmware", "warn", told, "is it a firmware for this board?")
-    told += f"; expected: {row.target}, on a {row.title}"
-    return of_target(
-        spec, "firmware", "warn", told, "is 'model' right, and the firmware the board's?"
-    )
-
-
-def _address(spec: TargetSpec, resolved: Resolved, identity: Identity) -> Iterator[Examined]:
+def _address(spec: TargetSpec, resolved: Resolved | None, identity: Identity) -> Examined:
     from ..discovery.mdns import verify_address
 
-    if problem := verify_address(resolved, identity.address):
-        yield failed(spec.name, "address", problem)
-    elif identity.address:
-        yield of_target(spec, "address", "ok", f"the board says {identity.address} too")
+    if resolved and (problem := verify_address(resolved, identity.address)):
+        return failed(spec.name, "address", problem)
+    if identity.address:
+        too = " too" if resolved and resolved.address else ""
+        return of_target(spec, "address", "ok", f"the board says {identity.address}{too}")
+    told = "the board says that it is on no network"
+    if spec.provision:
+        return of_target(spec, "address", "note", f"{told}; a run connects it")
+    step = "does its application run, and connect it? a reset starts it"
+    return of_target(spec, "address", "warn", told, step)
 
 
 def _clock(spec: TargetSpec, offset: float) -> Examined:
     if abs(offset) <= CLOCK_S:
         return of_target(spec, "clock", "ok", "right to two seconds")
-    way = "ahead" if offset > 0 else "behind"
-    days = f" ({abs(offset) / 86400:.0f} days)" if abs(offset) > 2 * 86400 else ""
-    told = f"{abs(offset):.0f} s {way}{days}"
+    way, days = "ahead" if offset > 0 else "behind", abs(offset) / 86400
+    told = f"{days:.0f} days {way}" if days > 2 else f"{abs(offset):.0f} s {way}"
     if spec.provision:
         return of_target(spec, "clock", "note", f"{told}; a run sets it, and puts it back")
     return of_target(spec, "clock", "warn", told, "tokens end at the wrong time: set it by NTP")
@@ -135,9 +141,11 @@ def _room(spec: TargetSpec, room: int) -> Examined:
 
 
 def _looked(repl: Repl, deadline: Deadline) -> tuple[int, bool]:
-    told = repl.exec(LOOK, deadline).decode(errors="replace").strip()
+    from ..link.repl import literal
+
+    told = repl.exec(LOOK, deadline)
     try:
-        room, journal = ast.literal_eval(told)
+        room, journal = literal(told)
         return int(room), bool(journal)
-    except (ValueError, SyntaxError, TypeError, OverflowError, MemoryError, RecursionError):
-        raise BoardError(f"the board answered {told[:100]!a} when asked for its room") from None
+    except (ValueError, TypeError, OverflowError):
+        raise BoardError(f"the board answered {told[:100]!r} when asked for its room") from None

@@ -72,4 +72,4 @@ def virtual_bus(host: Host, deadline: Deadline) -> Iterator[Examined]:
         )
         return
     count = len(bus.records(folder))
-    yield line("virtual bus", "ok", f"{folder}: {count} boards are plugged in")
+    yield line("virtual bus", "ok", f"{folder}: boards plugged in: {count}")

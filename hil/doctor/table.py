@@ -23,7 +23,9 @@ def print_table(found: Sequence[Examined]) -> None:
     from rich.text import Text
 
     console = Console(highlight=False)
-    table = Table("", "who", "what", "told", box=None, header_style="bold")
+    table = Table(box=None, header_style="bold")
+    for title in ("", "who", "what", "told"):
+        table.add_column(title, overflow="fold")  # a long path is broken, not cut off
     for one in found:
         # Text, not markup: what a device or a tool says may hold brackets.
         told = Text(f"{one.told}\n-> {one.next_step}" if one.next_step else one.told)

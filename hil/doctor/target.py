@@ -13,7 +13,7 @@ from .. import lock
 from ..deadline import Deadline
 from ..errors import Finding, HilError
 from ..link.opening import holders, is_remote
-from . import own_words
+from . import firmware, newcomers, own_words
 from .examined import Examined, Probe, Status, failed, of_target
 
 if TYPE_CHECKING:
@@ -21,9 +21,12 @@ if TYPE_CHECKING:
     from ..config import TargetSpec
     from ..discovery.mdns import Resolved
     from ..discovery.usb import UsbPort
+    from ..power_entry import CommandSpec, HubPortSpec
 
 #: A responder answers within 120 ms (RFC 6762 section 6); a resolver asks three times in 3 s.
 MDNS_S = 3.0
+#: uhubctl looks at all hubs, which takes milliseconds; one that hangs on a bus is not waited for.
+POWER_S = 3.0
 #: One request to an application that runs, over Wi-Fi that loses a packet, seconds.
 HTTP_S = 3.0
 
@@ -66,10 +69,12 @@ class Look:
 
     :ivar ports: the USB ports
     :ivar repl: whether to enter the boards' REPLs
+    :ivar state: folder for what outlives a run
     """
 
     ports: Sequence[UsbPort]
     repl: bool
+    state: Path
     names: Names = field(default_factory=Names)
 
 
@@ -99,6 +104,8 @@ class _Target:
             yield self.told("profile", "ok", profile.title)
         except HilError as error:
             yield failed(self.spec.name, "profile", error)
+        images, job = firmware.expected(self.spec)
+        yield from images
         if self.spec.kind == "virtual":
             yield self.told("port", "skip", "an embedded board is started by each run")
             return
@@ -106,15 +113,23 @@ class _Target:
         if self.spec.kind == "board":
             found, device = self._port()
             yield from found
-        if self.spec.hostname:
-            yield self._mdns(deadline)
-        if profile:
-            yield from self._http(profile, deadline)
+        if self.spec.power:
+            yield self._power(self.spec.power, deadline)
+        if self.spec.kind == "board":
+            yield self._mdns(deadline) if self.spec.hostname else self._nameless()
+        address = self.resolved.address if self.resolved else None
+        if profile and (address or self.spec.url):
+            yield self._http(profile, address, deadline)
+        said = None
         if device and self.look.repl:
-            yield from own_words.ask(self.spec, device, self.resolved, deadline)
+            said = yield from own_words.ask(
+                self.spec, device, self.resolved, job, self.look.state, deadline
+            )
         elif device:
             told = "firmware, clock, room, journal: to ask would pause the application"
             yield self.told("REPL", "skip", told, "hil doctor --repl")
+        if profile and not address and not self.spec.url:
+            yield self._http(profile, said, deadline) if said else self._nowhere()
 
     def _secrets(self) -> Examined:
         try:
@@ -149,17 +164,10 @@ class _Target:
             step = "is the board plugged in and powered? see 'hil list'"
             return [self.told("port", "fail", f"no {device}", step)], None
         if not os.access(device, os.R_OK | os.W_OK):
-            return [
-                self.told(
-                    "port",
-                    "fail",
-                    f"no permission for {device}",
-                    "the line 'serial ports' above says how to get it",
-                )
-            ], None
-        if by := lock.holder(lock.key_of(spec)):
-            wait = "a run waits until it is done; its REPL is left alone here"
-            return [self.told("port", "note", f"{device}, locked by {by}", wait)], None
+            step = newcomers.way_in(device)
+            return [self.told("port", "fail", f"no permission for {device}", step)], None
+        if locked := self._locked(device):
+            return [locked], None
         if who := holders(device):
             told = ", ".join(f"pid {pid} ({command})" for pid, command in who)
             return [
@@ -167,15 +175,43 @@ class _Target:
             ], None
         return [self.told("port", "ok", str(port) if port else device)], device
 
+    def _locked(self, device: str) -> Examined | None:
+        try:
+            by = lock.holder(lock.key_of(self.spec))
+        except HilError as error:
+            return failed(self.spec.name, "port", error)
+        wait = "a run waits until it is done; its REPL is left alone here"
+        return self.told("port", "note", f"{device}, locked by {by}", wait) if by else None
+
     def _remote(self, url: str) -> tuple[list[Examined], str | None]:
         """To connect is to open the board's port at the server: only with ``--repl``."""
-        if by := lock.holder(lock.key_of(self.spec)):
-            return [self.told("port", "note", f"{url}, locked by {by}")], None
+        if locked := self._locked(url):
+            return [locked], None
         if self.spec.unique_id is None:
             told = f"{url}: whatever board is behind it is taken for {self.spec.name}"
             step = "write its 'unique_id' into devices.yaml; 'hil doctor --repl' tells it"
             return [self.told("port", "note", told, step)], url
         return [self.told("port", "ok", f"{url}, not looked for")], url
+
+    def _power(self, power: HubPortSpec | CommandSpec, deadline: Deadline) -> Examined:
+        """What switches its power is there. Switches nothing."""
+        from ..power.command import CommandSwitch
+        from ..power.switched import switch_of
+        from ..power.uhubctl import HubPort
+
+        switch, on = switch_of(power), True
+        try:
+            if isinstance(switch, HubPort):
+                on = switch.has_power(deadline.sooner(POWER_S))
+            elif isinstance(switch, CommandSwitch):
+                switch.require()
+        except HilError as error:
+            told = f"{error.message}: its power cannot be switched"
+            return self.told("power", "warn", told, error.hint or "")
+        if not on:
+            step = f"'hil recover {self.spec.name}' switches it on, or do it by hand"
+            return self.told("power", "fail", f"{switch} is off", step)
+        return self.told("power", "ok", str(switch))
 
     # --- the network ---
 
@@ -201,32 +237,36 @@ class _Target:
             )
         return self.told("mDNS", "ok", f"{name}.local is {found.address}")
 
-    def _http(self, profile: Profile, deadline: Deadline) -> Iterator[Examined]:
-        from ..bringup import http_port
+    def _nameless(self) -> Examined:
+        if self.spec.provision:
+            told = "no 'hostname' is listed: a run gives the board one of its own"
+            return self.told("mDNS", "skip", told)
+        told = "neither 'provision: true' nor a 'hostname': a run has no way to reach it"
+        return self.told("mDNS", "fail", told, "add one of the two to its entry in devices.yaml")
 
-        if self.spec.kind == "url":
-            url = (self.spec.url or "").rstrip("/")
-        elif self.resolved and self.resolved.address:
-            url = f"http://{self.resolved.address}{http_port(self.resolved.address)}"
-        else:
-            return
+    def _nowhere(self) -> Examined:
+        step = "" if self.look.repl else "hil doctor --repl"
+        return self.told("HTTP", "skip", "no address of it is known", step)
+
+    def _http(self, profile: Profile, address: str | None, deadline: Deadline) -> Examined:
+        """:param address: the board's; None: the target has a URL"""
+        from ..address import http_port
+
+        url = f"http://{address}{http_port(address)}" if address else self.spec.url or ""
+        url = url.rstrip("/")
         # A run deploys the application on a provisioned board: what is there now does not matter.
         bad: Status = "note" if self.spec.provision else "fail"
         try:
             wrong = _other_application(url, profile, deadline)
         except Finding:
-            yield self.told(
-                "HTTP",
-                bad,
-                f"no answer from {url}",
-                "does its application run? 'hil doctor --repl'",
-            )
-            return
+            step = "does its application run? a reset starts it"
+            if self.spec.kind == "url":
+                step = "does its server run, and is 'url' right?"
+            return self.told("HTTP", bad, f"no answer from {url}", step)
         if wrong:
             step = "does the name or URL lead to another board, or is 'profile' another one?"
-            yield self.told("HTTP", bad, f"{url} answers, but {wrong}", step)
-        else:
-            yield self.told("HTTP", "ok", f"{url} answers as {profile.title} does")
+            return self.told("HTTP", bad, f"{url} answers, but {wrong}", step)
+        return self.told("HTTP", "ok", f"{url} answers as {profile.title} does")
 
 
 def _other_application(url: str, profile: Profile, deadline: Deadline) -> str:

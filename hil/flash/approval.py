@@ -14,13 +14,6 @@ def approve(job: Job) -> None:
 
     :raises RefusedError: why not
     """
-    if not job.provision:
-        raise _refused(
-            job,
-            Reason.NO_CONSENT,
-            "its entry in devices.yaml has no 'provision: true'",
-            "that line is its owner's consent to write on it",
-        )
     if not job.images:
         raise _refused(job, Reason.EMPTY, "there is no image", "give one: --image FILE")
     for image in job.images:

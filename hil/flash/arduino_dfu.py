@@ -7,14 +7,20 @@ takes about 31 s until MicroPython's port is back (measured by OpenMV's bench).
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
+from ..boards.model import Partition
 from ..deadline import Deadline
 from . import dfu_util
-from .dfu_output import Bootloader
-from .dfu_util import is_waiting
-from .method import Job, Progress, Reason, RefusedError, Step, Unsupported
+from .dfu_util import WITHOUT_MICROPYTHON, waiting
+from .method import Job, Notes, Progress, Unsupported
 
-__all__ = ["flash", "is_waiting", "supports"]
+if TYPE_CHECKING:
+    from ..boards.model import Model
+    from ..discovery.usb import UsbPort
+
+__all__ = ["WITHOUT_MICROPYTHON", "flash", "leave", "supports", "waiting"]
 
 # ST UM0424: "@Internal Flash  /0x08000000/01*128Ka,15*128Kg": address, then count*size, unit, type.
 _REGION = re.compile(r"/0x([0-9A-Fa-f]{1,8})/([^/]*)")
@@ -23,29 +29,18 @@ _UNIT = {" ": 1, "B": 1, "K": 1024, "M": 1024 * 1024}
 
 
 def supports(job: Job) -> Unsupported | None:
-    """Needs dfu-util, and a model with this bootloader."""
-    if job.model.flash_method != "arduino-dfu":
-        return Unsupported(
-            Reason.NO_METHOD,
-            f"an {job.model.title} has no bootloader of Arduino's",
-            f"leave 'method' out: its own is {job.model.flash_method}",
-        )
-    return dfu_util.program_missing()
-
-
-def flash(job: Job, progress: Progress, deadline: Deadline) -> None:
     """See :class:`hil.flash.method.FlashMethod`."""
-    loader = dfu_util.find(job, deadline)
-    try:
-        check_layout(job, loader)
-    except RefusedError:
-        dfu_util.leave(loader, deadline)
-        raise
-    for image in job.images:
-        partition = job.model.partition(image.partition)
-        leave = ":leave" if image is job.images[-1] else ""
-        options = ["-a", str(partition.alt), "-s", f"0x{partition.address:08X}{leave}"]
-        dfu_util.download(job, loader, image, options, progress, deadline)
+    return dfu_util.supports(job, _LAYOUT)
+
+
+def flash(job: Job, progress: Progress, deadline: Deadline) -> Notes:
+    """See :class:`hil.flash.method.FlashMethod`."""
+    return dfu_util.flash(job, _LAYOUT, progress, deadline)
+
+
+def leave(model: Model, port: UsbPort, deadline: Deadline) -> str:
+    """See :func:`hil.flash.dfu_util.leave`."""
+    return dfu_util.leave(dfu_util.seen_at(port), _leaving(model), deadline)
 
 
 def memory(name: str) -> list[range]:
@@ -60,27 +55,28 @@ def memory(name: str) -> list[range]:
     ]
 
 
-def check_layout(job: Job, loader: Bootloader) -> None:
-    """Every image lies inside of the memory that its alternate setting tells to be.
-
-    :raises RefusedError: it does not
-    """
-    for image in job.images:
-        partition = job.model.partition(image.partition)
-        name = loader.alts.get(partition.alt) if partition.alt is not None else None
-        first = partition.address
-        if name is None or first is None or not _inside(first, len(image.content), memory(name)):
-            layout = ", ".join(f"{number} {name}" for number, name in sorted(loader.alts.items()))
-            raise RefusedError(
-                Reason.OTHER_LAYOUT,
-                f"{image.partition} must be at {first and f'0x{first:08X}'} of alternate setting"
-                f" {partition.alt}, and its bootloader has {layout}",
-                target=job.target,
-                hint="this bootloader is not the one that the board table knows: flash it with the"
-                " vendor's tool",
-                step=Step.FIND,
-            )
+def holds(partition: Partition, size: int, alts: Mapping[int, str | None]) -> bool:
+    """Whether so many bytes lie inside of the memory that the alternate setting tells to be."""
+    name = alts.get(partition.alt) if partition.alt is not None else None
+    first = partition.address
+    if name is None or first is None:
+        return False
+    return any(first in region and first + size <= region.stop for region in memory(name))
 
 
-def _inside(first: int, size: int, regions: list[range]) -> bool:
-    return any(first in region and first + size <= region.stop for region in regions)
+def _place(partition: Partition) -> str:
+    return f"at 0x{partition.address or 0:08X} of alternate setting {partition.alt}"
+
+
+def _options(partition: Partition, last: bool) -> list[str]:
+    return ["-a", str(partition.alt), "-s", f"0x{partition.address:08X}{':leave' if last else ''}"]
+
+
+def _leaving(model: Model) -> list[str]:
+    """As at the end of a download, without one: DETACH makes ST's DFU class unplug itself and come
+    back (usbd_dfu.c, DFU_Detach), a download of no bytes makes it leave (DFU_Leave)."""
+    firmware = model.partition("FIRMWARE")
+    return ["-a", str(firmware.alt), "-s", f"0x{firmware.address:08X}:leave"]
+
+
+_LAYOUT = dfu_util.Layout("arduino-dfu", "Arduino's", holds, _place, _options, _leaving)

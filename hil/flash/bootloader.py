@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
@@ -30,6 +31,10 @@ ENTER_S = 25.0
 """Seconds for one way in, up to a bootloader that can be read: a Portenta's descriptors could be
 read only 10 s after the touch (OpenMV's bench)."""
 
+WAITING_S = 4.0
+"""Seconds within which a board in the window after a reset, or one that cycles, shows its
+bootloader."""
+
 TOUCH_BAUDRATE = 1200
 BOOTLOADER = "import machine\nmachine.bootloader()"
 
@@ -38,17 +43,26 @@ _LOOK_S = 0.05
 _BACK_S = 5.0
 
 
-def enter(job: Job, look: Look[Found], deadline: Deadline, *, entering_s: float = ENTER_S) -> Found:
+def enter(
+    job: Job,
+    look: Look[Found],
+    deadline: Deadline,
+    *,
+    entering_s: float = ENTER_S,
+    by_hand: str = "its reset button, twice on an Arduino",
+) -> Found:
     """The board's bootloader, once ``look`` sees it on the bus.
 
     :param look: what it raises ends the attempt
     :param entering_s: seconds for each of the model's ways
+    :param by_hand: how somebody at the board does it, for the error
     :raises FlashError: no way has worked; the message tells each
     """
+    began = time.monotonic()
     if job.in_bootloader:
         found = wait_for(look, deadline.sooner(entering_s))
         if found is None:
-            raise _not_entered(job, [f"no bootloader on USB within {entering_s:.0f} s"])
+            raise _not_entered(job, [_unseen(began)], by_hand)
         return found
     tried: list[str] = []
     for entry in job.model.bootloader_entries:
@@ -58,6 +72,7 @@ def enter(job: Job, look: Look[Found], deadline: Deadline, *, entering_s: float 
         if tried:  # it may have come back from the last attempt under another name
             with contextlib.suppress(HilError):
                 job.link.come_back(share.sooner(_BACK_S))
+        began = time.monotonic()
         try:
             found = _caught(job, entry, look, share)
         except _NotSent as error:
@@ -65,8 +80,8 @@ def enter(job: Job, look: Look[Found], deadline: Deadline, *, entering_s: float 
             continue
         if found is not None:
             return found
-        tried.append(f"{entry}: no bootloader on USB within {entering_s:.0f} s")
-    raise _not_entered(job, tried or ["this model gets there by hand only"])
+        tried.append(f"{entry}: {_unseen(began)}")
+    raise _not_entered(job, tried or ["this model gets there by hand only"], by_hand)
 
 
 def wait_for(look: Look[Found], deadline: Deadline) -> Found | None:
@@ -117,8 +132,16 @@ def _send(job: Job, entry: BootloaderEntry, deadline: Deadline) -> None:
         job.link.close()
         job.link.expect_reset()
         touch(job.link.device, job.target)
+    elif entry == "machine.bootloader":
+        job.link.send_away(BOOTLOADER, deadline)
     else:
-        job.link.send_away(RESET if entry == "reset window" else BOOTLOADER, deadline)
+        try:
+            job.link.send_away(RESET, deadline)
+        except HilError:
+            if job.power is None:
+                raise
+            job.power.off(deadline)
+            job.power.give(deadline)
 
 
 def _watch(look: Look[Found], deadline: Deadline, stop: threading.Event) -> Found | None:
@@ -128,11 +151,15 @@ def _watch(look: Look[Found], deadline: Deadline, stop: threading.Event) -> Foun
             return found
 
 
-def _not_entered(job: Job, tried: list[str]) -> FlashError:
+def _unseen(began: float) -> str:
+    return f"no bootloader on USB within {time.monotonic() - began:.0f} s"
+
+
+def _not_entered(job: Job, tried: list[str], by_hand: str) -> FlashError:
     return FlashError(
         Step.ENTER,
         "; ".join(tried),
         target=job.target,
-        hint="bring it into its bootloader by hand (its reset button, twice on an Arduino) and"
-        f" repeat 'hil flash {job.target}'",
+        hint=f"bring it into its bootloader by hand ({by_hand}) and repeat"
+        f" 'hil flash {job.target}'",
     )

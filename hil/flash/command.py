@@ -8,15 +8,22 @@ meanwhile, and entering the bootloader is the command's business.
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from pathlib import Path
 from string import Formatter
 
 from ..deadline import Deadline
+from ..discovery.usb import NotAttachedError, find, usb_ports
 from ..errors import BenchError
-from .method import FlashError, Image, Job, Progress, Reason, Step, Unsupported
+from .image import is_firmware
+from .method import FlashError, Image, Job, Notes, Progress, Reason, Step, Unsupported
 from .tool import find_program, image_file, run_tool
 
+WITHOUT_MICROPYTHON = (
+    "without MicroPython nothing tells which board the command writes to, unless its USB shows the"
+    " listed 'usb_serial', and 'unique_id' is listed beside it: run the command by hand this time"
+)
 _PLACEHOLDERS = ("image", "port", "serial", "partition")
 
 
@@ -60,12 +67,18 @@ def supports(job: Job) -> Unsupported | None:
     return None
 
 
-def is_waiting(job: Job, deadline: Deadline) -> bool:
-    """False: nothing tells how a board of an unknown kind waits."""
-    return False
+def waiting(job: Job, deadline: Deadline) -> bytes | None:
+    """See :class:`~.method.FlashMethod`: MicroPython's own USB shows the listed serial number, and
+    only its REPL is dead. A UART bridge's number would say nothing of the board behind it."""
+    if not job.usb_serial or not job.model.identified_by_usb:
+        return None
+    with contextlib.suppress(NotAttachedError):
+        find(usb_ports(), usb_serial=job.usb_serial)
+        return job.unique_id
+    return None
 
 
-def flash(job: Job, progress: Progress, deadline: Deadline) -> None:
+def flash(job: Job, progress: Progress, deadline: Deadline) -> Notes:
     """Run the command for each image: see :class:`~.method.FlashMethod`.
 
     :raises FlashError: it failed, or did not end before the deadline, which ends it
@@ -76,6 +89,11 @@ def flash(job: Job, progress: Progress, deadline: Deadline) -> None:
             progress(image.partition, 0, len(image.content))
             _run(job, image, words(job, image, file), deadline)
             progress(image.partition, len(image.content), len(image.content))
+    return tuple(
+        f"{image.partition} was not read back: only the command's exit status tells"
+        for image in job.images
+        if not is_firmware(image)  # whose version the flow compares
+    )
 
 
 def words(job: Job, image: Image, file: Path) -> list[str]:

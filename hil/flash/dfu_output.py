@@ -27,10 +27,11 @@ _DONE = re.compile(r"^Download done\.", re.MULTILINE)
 _ENDED = re.compile(r"^(Done!|File downloaded successfully)", re.MULTILINE)
 _LIBUSB = re.compile(r"LIBUSB_ERROR_([A-Z_]+)")
 UNREADABLE = re.compile(r"Failed to retrieve (string descriptor|language identifiers)")
+VANISHED = "the board vanished from USB"
 # What dfu-util writes for a string that it could not read.
 _UNREAD = "UNKNOWN"
 _WHY = {
-    "NO_DEVICE": "the board vanished from USB",
+    "NO_DEVICE": VANISHED,
     "TIMEOUT": "the board answers no more",
     "PIPE": "the board refused a block",
     "IO": "the transfer broke off",

@@ -1,25 +1,59 @@
-"""dfu-util at work: the right bootloader out of several, and one image written to it."""
+"""dfu-util at work: the right bootloader out of several, and the images written to it.
+
+What :mod:`.openmv_dfu` and :mod:`.arduino_dfu` have in common; a :class:`Layout` is what they have
+not.
+"""
 
 from __future__ import annotations
 
+import re
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ..boards.table import bootloader_serial_number_of
+from ..boards.model import Model, Partition
+from ..boards.table import (
+    bootloader_serial_number_of,
+    serial_number_matches,
+    unique_id_of_bootloader,
+)
 from ..deadline import Deadline
+from . import bootloader
 from .dfu_output import (
     BEGUN,
     FORBIDDEN,
     UNREADABLE,
+    VANISHED,
     Bootloader,
     complaint,
     downloaded,
     parse_listing,
 )
-from .method import FlashError, Image, Job, Progress, Reason, RefusedError, Step, Unsupported
+from .image import not_raw
+from .method import (
+    FlashError,
+    Image,
+    Job,
+    Notes,
+    Progress,
+    Reason,
+    RefusedError,
+    Step,
+    Unsupported,
+    last_lines,
+    other_model,
+)
 from .tool import find_program, image_file, run_tool
 
+if TYPE_CHECKING:
+    from ..discovery.usb import UsbPort
+
 PROGRAM = "dfu-util"
+WITHOUT_MICROPYTHON = (
+    "without MicroPython it is flashed in its bootloader: bring it there by hand (a reset; on an"
+    " Arduino two, quickly) while 'hil flash' looks for it"
+)
 
 DESCRIPTOR_REST_S = 10.0
 """Seconds of rest for a bootloader whose strings cannot be read yet: measured by OpenMV's bench
@@ -31,9 +65,60 @@ _LEAVING_S = 10.0
 _BAR_CHARS = 200  # the last progress bar is among these
 
 
+@dataclass(frozen=True)
+class Layout:
+    """A kind of bootloader.
+
+    :ivar method: the flashing method's name
+    :ivar whose: ``OpenMV's``
+    :ivar holds: whether a partition, with so many bytes, lies where the board table has it
+    :ivar place: where the board table has it, in words
+    :ivar options: dfu-util's, to write it; true: it is the last one
+    :ivar leaving: dfu-util's, to have MicroPython started without writing anything
+    """
+
+    method: str
+    whose: str
+    holds: Callable[[Partition, int, Mapping[int, str | None]], bool]
+    place: Callable[[Partition], str]
+    options: Callable[[Partition, bool], list[str]]
+    leaving: Callable[[Model], list[str]]
+
+
+def supports(job: Job, layout: Layout) -> Unsupported | None:
+    """Needs dfu-util, a model with this bootloader, and images that can be written as they are."""
+    if job.model.flash_method != layout.method:
+        return other_model(job, f"an {job.model.title} has no bootloader of {layout.whose}")
+    return program_missing() or next(filter(None, map(not_raw, job.images)), None)
+
+
+def flash(job: Job, layout: Layout, progress: Progress, deadline: Deadline) -> Notes:
+    """See :class:`hil.flash.method.FlashMethod`."""
+    loader = find(job, deadline)
+    images = [(image, job.model.partition(image.partition)) for image in job.images]
+    for image, partition in images:
+        if not layout.holds(partition, len(image.content), loader.alts):
+            leave(loader, layout.leaving(job.model), deadline)
+            has = ", ".join(f"{number} {name}" for number, name in sorted(loader.alts.items()))
+            raise RefusedError(
+                Reason.OTHER_LAYOUT,
+                f"{image.partition} must be {layout.place(partition)}, and the bootloader has"
+                f" {has}",
+                target=job.target,
+                hint="this bootloader is not the one that the board table knows: flash it with the"
+                " vendor's tool",
+                step=Step.FIND,
+            )
+    for image, partition in images:
+        options = layout.options(partition, image is job.images[-1])
+        download(job, loader, image, options, progress, deadline)
+    return ()
+
+
 class Finder:
-    """Looks for this job's bootloader: by its serial number where that follows from the unique id,
-    else by the USB path. Never by the run mode's serial number, which the bootloader does not have.
+    """Looks for this job's bootloader: by its serial number, from which the unique id follows; for
+    a model of which that is not known, by the USB path. The run mode's serial number is another
+    one, and never looked for.
 
     :ivar forbidden: a bootloader was there that may not be opened
     """
@@ -49,7 +134,21 @@ class Finder:
     @property
     def tells(self) -> bool:
         """Whether there is anything to know it by."""
-        return self._serial is not None or self._job.location is not None
+        return self._by_serial or self._job.location is not None
+
+    @property
+    def _by_serial(self) -> bool:
+        known = self._job.model.bootloader_serial_rule != "unknown"
+        return known and bool(self._job.unique_id or self._job.usb_serial)
+
+    def _is_mine(self, one: Bootloader) -> bool:
+        job = self._job
+        if self._serial is not None:
+            return (one.serial_number or "").lower() == self._serial.lower()
+        unique_id = unique_id_of_bootloader(job.model, one.serial_number or "")
+        return unique_id is not None and serial_number_matches(
+            job.model, unique_id, job.usb_serial or ""
+        )
 
     def __call__(self, deadline: Deadline) -> Bootloader | None:
         """:raises RefusedError: several could be meant, or another board is where this one was"""
@@ -70,17 +169,15 @@ class Finder:
         """The one among these; None while it is not there or not readable yet."""
         job, readable = self._job, [one for one in seen if one.readable]
         there = [one for one in readable if job.location and one.path == job.location]
-        if self._serial is None:
-            mine = there
-        else:
-            mine = [one for one in readable if _same(one.serial_number, self._serial)]
-            if not mine and there:
-                raise self._refused(
-                    Reason.OTHER_BOARD,
-                    f"the bootloader at {job.location} has the serial number"
-                    f" {there[0].serial_number!a}, this board's must be {self._serial}",
-                    "is another board plugged in there now? 'hil list' shows what is attached",
-                )
+        mine = list(filter(self._is_mine, readable)) if self._by_serial else there
+        if not mine and there:
+            must = self._serial or f"that of the USB serial number {job.usb_serial}"
+            raise self._refused(
+                Reason.OTHER_BOARD,
+                f"the bootloader at {job.location} has the serial number"
+                f" {there[0].serial_number!a}, this board's must be {must}",
+                "is another board plugged in there now? 'hil list' shows what is attached",
+            )
         if len(mine) > 1:
             raise self._refused(
                 Reason.AMBIGUOUS,
@@ -99,8 +196,6 @@ def find(job: Job, deadline: Deadline) -> Bootloader:
     :raises RefusedError: the right one cannot be told, or must not be opened
     :raises FlashError: it does not get there
     """
-    from .bootloader import enter
-
     finder = Finder(job)
     if not finder.tells:  # before it is sent there, from where nobody could call it back
         raise RefusedError(
@@ -111,7 +206,7 @@ def find(job: Job, deadline: Deadline) -> Bootloader:
             hint="list it by 'usb_serial', and repeat while MicroPython runs on it",
         )
     try:
-        return enter(job, finder, deadline)
+        return bootloader.enter(job, finder, deadline)
     except FlashError as error:
         if finder.forbidden:
             raise RefusedError(
@@ -128,6 +223,15 @@ def find(job: Job, deadline: Deadline) -> Bootloader:
 # --- what it is told -----------------------------------------------------------------------------
 
 
+def _can_be_sent(job: Job) -> bool:
+    """Whether there is a way into the bootloader without MicroPython: its power, or a touch of the
+    port that shows its own serial number."""
+    if not job.may_enter:
+        return False
+    touched = "1200-baud touch" in job.model.bootloader_entries
+    return job.power is not None or bool(touched and job.usb_serial and job.link.device)
+
+
 def program_missing() -> Unsupported | None:
     """None, if dfu-util is installed."""
     if find_program(PROGRAM):
@@ -139,15 +243,19 @@ def program_missing() -> Unsupported | None:
     )
 
 
-def is_waiting(job: Job, deadline: Deadline) -> bool:
-    """Whether this very board is in its bootloader now."""
-    if not find_program(PROGRAM) or not (job.unique_id or job.location):
-        return False
+def waiting(job: Job, deadline: Deadline) -> bytes | None:
+    """See :class:`hil.flash.method.FlashMethod`: told by the bootloader's serial number, or by the
+    place where it is plugged in. Where its power or a touch can bring it there, they do."""
     finder = Finder(job)
-    # One that left a reset shows up as its bootloader for a moment: it is running soon.
-    from .bootloader import wait_for
-
-    return wait_for(finder, deadline) is not None
+    if not finder.tells:
+        return None
+    # One that has just been reset shows up for a moment, and is flashed in that.
+    loader = bootloader.wait_for(finder, deadline.sooner(bootloader.WAITING_S))
+    if loader is None and _can_be_sent(job):
+        loader = bootloader.enter(job, finder, deadline)
+    if loader is None:
+        return None
+    return unique_id_of_bootloader(job.model, loader.serial_number or "") or job.unique_id
 
 
 def download(
@@ -180,21 +288,40 @@ def download(
     if not wrong:
         return
     written = downloaded(ran.said) == size
+    cable = "check its cable and hub; " if VANISHED in wrong else ""
     raise FlashError(
         Step.VERIFY if written else Step.DOWNLOAD,
         f"{image.partition}: {wrong}",
         target=job.target,
         said=ran.said,
         tool=f"{PROGRAM} (exit status {ran.status})" if not ran.timed_out else PROGRAM,
-        hint=f"it is most likely still in its bootloader: repeat 'hil flash {job.target}'; if it is"
-        " not found there, press its reset button (twice on an Arduino) and repeat",
+        hint=f"{cable}it is most likely still in its bootloader: repeat 'hil flash {job.target}';"
+        " if it is not found there, press its reset button (twice on an Arduino) and repeat",
     )
 
 
-def leave(loader: Bootloader, deadline: Deadline) -> None:
-    """Ask the bootloader to start MicroPython without having written anything; it may not."""
-    argv = [_program(), *_selection(loader), "-a", "0", "-e"]
-    run_tool(argv, deadline.sooner(_LEAVING_S))
+def leave(loader: Bootloader, options: Sequence[str], deadline: Deadline) -> str:
+    """Ask the bootloader to start MicroPython without having written anything. Whether it does
+    shows on the bus only: one that is gone before it has answered makes dfu-util complain.
+
+    :param options: after the selection of the device: what the method asks by
+    :returns: its last words, if it complains; empty: it does not
+    """
+    if missing := program_missing():
+        return f"{missing.why}: {missing.hint}"
+    ran = run_tool([_program(), *_selection(loader), *options], deadline.sooner(_LEAVING_S))
+    if ran.status == 0:
+        return ""
+    if ran.timed_out:
+        return f"{PROGRAM} did not end in time"
+    # Before its errors it tells who has written it, and how far it came.
+    errors = re.findall(rf"^{PROGRAM}: (.+)$", ran.said, re.MULTILINE)
+    return f"{PROGRAM}: " + ("; ".join(errors) or last_lines(ran.said).rpartition("\n")[2])
+
+
+def seen_at(port: UsbPort) -> Bootloader:
+    """The bootloader that discovery has seen, with no setting asked for."""
+    return Bootloader(port.vid, port.pid, port.location or "", port.serial_number, {})
 
 
 def _selection(loader: Bootloader) -> list[str]:
@@ -213,7 +340,3 @@ def _payload(content: bytes) -> int:
 
 def _program() -> str:
     return find_program(PROGRAM) or PROGRAM
-
-
-def _same(one: str | None, other: str) -> bool:
-    return one is not None and one.lower() == other.lower()

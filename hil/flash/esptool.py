@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from importlib import metadata
 from pathlib import Path
@@ -20,7 +21,18 @@ from ..discovery.usb import UsbPort, usb_ports
 from ..errors import BenchError
 from ..link.opening import holders
 from .bootloader import enter
-from .method import FlashError, Image, Job, Progress, Reason, RefusedError, Step, Unsupported
+from .method import (
+    FlashError,
+    Image,
+    Job,
+    Notes,
+    Progress,
+    Reason,
+    RefusedError,
+    Step,
+    Unsupported,
+    other_model,
+)
 from .tool import Ran, image_file, run_tool
 
 # What esptool calls the chip of a firmware's build target, and the chip id in an image's header
@@ -31,39 +43,70 @@ _CHIP_ID_AT = 12
 # ports/esp32/boards/deploy.md. Over native USB the rate means nothing.
 _BAUDRATE = 460800
 
+_MAC = re.compile(r"^(?:BASE )?MAC: +([0-9a-f]{2}(?::[0-9a-f]{2}){5})\s*$", re.MULTILINE)
 _WRITING = re.compile(r"Writing at 0x([0-9a-f]+) .*?([0-9.]+)%")
 _DULL = re.compile(r"Writing at|NOTE:|\.{5,}|Hard resetting|Chip was NOT reset|troubleshooting")
 _INSTALL = "pip install 'hil[esp]'"
-_BY_HAND = (
-    "hold BOOT (or GPIO0 to GND) while it resets, and flash again; its ROM loader cannot be "
-    "overwritten"
-)
+_BOOT = "hold BOOT (or GPIO0 to GND) while it resets"
+WITHOUT_MICROPYTHON = f"without MicroPython it is flashed by its ROM loader: {_BOOT}, and repeat"
+_BY_HAND = f"{_BOOT}, and flash again; its ROM loader cannot be overwritten"
 
 
 def supports(job: Job) -> Unsupported | None:
     """None, or why not: see :class:`~.method.FlashMethod`."""
     if job.model.target not in _CHIPS:
-        return Unsupported(
-            Reason.NO_METHOD,
-            f"esptool flashes Espressif's chips, and the {job.model.title} has another",
-            f"devices.yaml: 'flash: {job.model.flash_method or 'command'}' is its method",
-        )
+        why = f"esptool flashes Espressif's chips, and the {job.model.title} has another"
+        return other_model(job, why)
     return _no_program() or _wrong_port(job) or next(filter(None, _wrong_images(job)), None)
 
 
-def is_waiting(job: Job, deadline: Deadline) -> bool:
-    """Whether the ROM's own USB port is where this board is plugged in. A chip behind a UART bridge
-    looks the same in every mode: False."""
-    return bool(job.location) and bool(_waiting(job))
+def waiting(job: Job, deadline: Deadline) -> bytes | None:
+    """See :class:`~.method.FlashMethod`: the MAC, which the chip's ROM tells whatever is in its
+    flash. Of several chips on USB only the one is asked that shows it, or is plugged in where this
+    board is; behind a UART bridge, the one at the listed port, which takes a listed unique id.
+    """
+    if job.model.identified_by_usb:
+        port = _loader(job) if job.unique_id else None
+    else:
+        port = job.link.device
+    if not port or not ("://" in port or Path(port).exists()):
+        return None
+    job.link.close()
+    try:
+        found = _mac(job, port, deadline)
+    except FlashError:
+        return None  # no chip in its loader
+    if found != job.unique_id:
+        _restart(job, port, deadline)
+    if job.unique_id is None:
+        raise RefusedError(
+            Reason.OTHER_BOARD,
+            f"MicroPython does not answer at {port}, and nothing proves that the chip there, with"
+            f" the MAC {found.hex(':')}, is the board that is meant",
+            target=job.target,
+            hint=f"if it is, write 'unique_id: {found.hex()}' into devices.yaml",
+        )
+    return found
 
 
-def flash(job: Job, progress: Progress, deadline: Deadline) -> None:
+def flash(job: Job, progress: Progress, deadline: Deadline) -> Notes:
     """Write, let esptool compare the MD5, and reset: see :class:`~.method.FlashMethod`.
 
-    :raises RefusedError: another chip is there; nothing was written
+    :raises RefusedError: another chip or another board is there; nothing was written
     :raises FlashError: no loader answers, the download broke off, or the flash holds something else
     """
     port = _port_of_loader(job, deadline)
+    found = _mac(job, port, deadline)
+    if found != job.unique_id:
+        _restart(job, port, deadline)
+        raise RefusedError(
+            Reason.OTHER_BOARD,
+            f"the chip at {port} has the MAC {found.hex(':')}, and this board's is"
+            f" {job.unique_id.hex(':') if job.unique_id else 'not known'}",
+            target=job.target,
+            hint="is another board in its place? 'hil list' shows what is attached",
+            step=Step.FIND,
+        )
     reached = [Step.FIND]
 
     def hear(line: str) -> None:
@@ -79,30 +122,56 @@ def flash(job: Job, progress: Progress, deadline: Deadline) -> None:
             (_address(job.model, image) or 0, stack.enter_context(image_file(image)))
             for image in job.images
         ]
-        ran = run_tool(
-            arguments(job.model, port, files),
-            deadline,
-            on_line=hear,
-            # Progress line by line, wide enough to keep its figures, and no colour codes.
-            env={"PYTHONUNBUFFERED": "1", "COLUMNS": "120", "NO_COLOR": "1"},
-        )
+        words = [word for address, file in files for word in (f"{address:#x}", str(file))]
+        ran = _run(job, port, ["write-flash", *words], deadline, hear)
     if ran.status != 0:
         raise _failure(job, port, ran, reached[0])
+    return ()
 
 
-def arguments(model: Model, port: str, files: list[tuple[int, Path]]) -> list[str]:
-    """esptool's command line.
+def _run(
+    job: Job,
+    port: str,
+    words: list[str],
+    deadline: Deadline,
+    hear: Callable[[str], None] | None = None,
+    *,
+    after: str = "hard-reset",
+) -> Ran:
+    chip, _ = _CHIPS[job.model.target]
+    return run_tool(
+        [
+            *(sys.executable, "-m", "esptool"),
+            *("--chip", chip, "--port", port, "--baud", str(_BAUDRATE)),
+            *("--before", "default-reset", "--after", after),
+            *words,
+        ],
+        deadline,
+        on_line=hear,
+        # Progress line by line, wide enough to keep its figures, and no colour codes.
+        env={"PYTHONUNBUFFERED": "1", "COLUMNS": "120", "NO_COLOR": "1"},
+    )
 
-    :param files: where each begins in the flash, and its content
+
+def _mac(job: Job, port: str, deadline: Deadline) -> bytes:
+    """The base MAC, which is ``machine.unique_id()``. A chip with native USB stays in its loader:
+    with nothing to run, it might not be found again. One behind a bridge is reset, and runs on.
+
+    :raises FlashError: no chip in its loader answers
+    :raises RefusedError: another kind of chip does
+    :raises BenchError: the port cannot be opened
     """
-    chip, _ = _CHIPS[model.target]
-    return [
-        *(sys.executable, "-m", "esptool"),
-        *("--chip", chip, "--port", port, "--baud", str(_BAUDRATE)),
-        *("--before", "default-reset", "--after", "hard-reset"),
-        "write-flash",
-        *(word for address, file in files for word in (f"{address:#x}", str(file))),
-    ]
+    after = "no-reset" if job.model.identified_by_usb else "hard-reset"
+    ran = _run(job, port, ["--no-stub", "read-mac"], deadline, after=after)
+    if ran.status == 0 and (told := _MAC.search(ran.said)):
+        return bytes.fromhex(told[1].replace(":", ""))
+    raise _failure(job, port, ran, Step.FIND)
+
+
+def _restart(job: Job, port: str, deadline: Deadline) -> None:
+    """Let a chip run on that is not the one that is meant."""
+    if job.model.identified_by_usb:
+        _run(job, port, ["--no-stub", "chip-id"], deadline)
 
 
 def _no_program() -> Unsupported | None:
@@ -150,7 +219,7 @@ def _wrong_image(model: Model, image: Image) -> Unsupported | None:
         return Unsupported(
             Reason.UNKNOWN_PARTITION,
             f"no address is known for {image.partition}",
-            f"there are {', '.join(row.name for row in model.partitions)}",
+            f"known are {', '.join(row.name for row in model.partitions)}",
         )
     head = image.content[: _CHIP_ID_AT + 2]
     if len(head) < _CHIP_ID_AT + 2 or head[0] != _IMAGE_MAGIC:
@@ -181,7 +250,7 @@ def _port_of_loader(job: Job, deadline: Deadline) -> str:
         # A bridge: esptool pulls the chip's lines itself, whatever runs on it.
         job.link.close()
         return job.link.device
-    if not job.in_bootloader and not job.location and (before := _waiting(job)):
+    if not job.in_bootloader and not job.location and (before := _loaders(job)):
         raise RefusedError(
             Reason.AMBIGUOUS,
             f"another board of this kind waits in its loader at {before[0].device}",
@@ -189,7 +258,7 @@ def _port_of_loader(job: Job, deadline: Deadline) -> str:
             hint="reset or unplug that one",
             step=Step.ENTER,
         )
-    device = enter(job, lambda _: _loader(job), deadline)
+    device = enter(job, lambda _: _loader(job), deadline, by_hand=_BOOT)
     job.link.close()
     return device
 
@@ -199,7 +268,7 @@ def _loader(job: Job) -> str | None:
 
     :raises RefusedError: there are several
     """
-    found = _waiting(job)
+    found = _loaders(job)
     if len(found) > 1:
         raise RefusedError(
             Reason.AMBIGUOUS,
@@ -211,14 +280,24 @@ def _loader(job: Job) -> str | None:
     return found[0].device if found else None
 
 
-def _waiting(job: Job) -> list[UsbPort]:
+def _loaders(job: Job) -> list[UsbPort]:
+    """Those that may be this board's: where it is plugged in, and with its MAC as serial number.
+
+    That the ROM's USB shows the MAC is not confirmed on a board: a number of another form tells
+    nothing, and the loader is asked for its MAC before anything is written.
+    """
     return [
         port
         for port in usb_ports()
         if (port.vid, port.pid) in job.model.bootloader_ids
-        # pyserial names the interface as well: 1-2.3:1.0.
-        and (not job.location or (port.location or "").partition(":")[0] == job.location)
+        and (not job.location or port.location == job.location)
+        and _shown_mac(port) in (None, job.unique_id)
     ]
+
+
+def _shown_mac(port: UsbPort) -> bytes | None:
+    digits = (port.serial_number or "").replace(":", "")
+    return bytes.fromhex(digits) if re.fullmatch("[0-9A-Fa-f]{12}", digits) else None
 
 
 def _tell(job: Job, progress: Progress, address: int, percent: float) -> None:
@@ -259,7 +338,7 @@ def _failure(job: Job, port: str, ran: Ran, reached: Step) -> BenchError | Flash
         Step.VERIFY: "flash again; if that fails too, the supply is weak or the flash worn out",
     }[reached]
     if ran.status is None:
-        what = f"esptool did not end in time, at the latest when {what}"
+        what = f"not through in time: {what}"
     return FlashError(
         reached, what, target=job.target, said=_reason(ran.said), tool="esptool", hint=hint
     )

@@ -11,15 +11,16 @@ left at its prompt: whoever called starts its application, by a reset.
 
 from __future__ import annotations
 
-import contextlib
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..boards.table import serial_number_matches
+from ..boards.table import serial_number_matches, unique_id_of
 from ..deadline import Deadline
-from ..errors import BenchError, BoardError
+from ..discovery.usb import NotAttachedError
+from ..errors import BenchError, BoardError, HilError
 from ..link.board import identify
+from ..link.opening import NoPortError
 from . import record as records
 from .approval import approve
 from .image import is_firmware, runs, versions_in
@@ -27,6 +28,7 @@ from .method import (
     FlashError,
     FlashMethod,
     Job,
+    Notes,
     Progress,
     Reason,
     RefusedError,
@@ -41,14 +43,12 @@ _FIXED_S = 90.0
 # The slowest of all: a UART at 460800 baud carries 46 kB/s, and erasing takes as long as writing.
 _BYTES_PER_S = 20_000
 _ASK_S = 15.0
-# A board in the window after a reset, or one that cycles, shows its bootloader within this time.
-_WAITING_S = 4.0
 
 
 @dataclass(frozen=True)
 class Examined:
     """:ivar job: with the board's unique id, and whether it waits in its bootloader
-    :ivar reported: what it runs now; None: it is in its bootloader
+    :ivar reported: what it runs now; None: MicroPython does not answer, it waits to be flashed
     :ivar has_it: it has all images already
     """
 
@@ -62,13 +62,13 @@ class Outcome:
     """:ivar written: the partitions that were written; none: the board had it all already
     :ivar reported: what it runs
     :ivar took_s: seconds, all in all
-    :ivar notes: what was not proven, and why
+    :ivar notes: what was not proven, and why; by the method, or by what the board tells of itself
     """
 
     written: tuple[str, ...]
     reported: Reported
     took_s: float
-    notes: tuple[str, ...] = ()
+    notes: Notes = ()
 
 
 def budget_s(job: Job) -> float:
@@ -77,14 +77,10 @@ def budget_s(job: Job) -> float:
     return _FIXED_S + size / _BYTES_PER_S + job.model.back_from_bootloader_s
 
 
-def examine(job: Job, state: Path, deadline: Deadline) -> Examined:
-    """Whether the job may be done, and whether there is anything to do. Writes nothing, and pauses
-    the board's application for the moment in which it is asked.
+def allow(job: Job) -> FlashMethod:
+    """The method that can do the job, if it may be done. Touches nothing.
 
-    :param state: the folder for what outlives a run
-    :raises RefusedError: it may not be flashed
-    :raises BenchError: it is not attached, or held
-    :raises BoardError: it does not answer
+    :raises RefusedError: it may not, or cannot here
     """
     approve(job)
     how = _method(job)
@@ -92,18 +88,31 @@ def examine(job: Job, state: Path, deadline: Deadline) -> Examined:
         raise RefusedError(
             unsupported.reason, unsupported.why, target=job.target, hint=unsupported.hint
         )
+    return how
+
+
+def examine(job: Job, state: Path, deadline: Deadline) -> Examined:
+    """Whether the job may be done, and whether there is anything to do. Writes nothing, and pauses
+    the board's application for the moment in which it is asked. A board that does not answer may be
+    in its bootloader afterwards, if ``job.may_enter``.
+
+    :param state: the folder for what outlives a run
+    :raises RefusedError: it may not be flashed
+    :raises BenchError: it is not attached, or held
+    :raises BoardError: MicroPython does not answer, and nothing else proves which board it is
+    """
+    how = allow(job)
     asking = deadline.sooner(_ASK_S)
     try:
         # The application is only paused: it may be that there is nothing to do.
         with job.link.paused(asking, lambda _: True) as repl:
             unique_id = identify(repl, asking).unique_id
             reported = records.report(repl, asking)
-    except BenchError as not_there:
-        return Examined(_waiting(job, how, state, not_there, deadline), None, has_it=False)
+    except (NoPortError, NotAttachedError, BoardError) as silent:
+        return Examined(_without_micropython(job, how, silent, deadline), None, has_it=False)
     _is_the_listed_one(job, unique_id)
-    had = records.load(state, unique_id)
-    has_it = had is not None and had.reported == reported and _holds(had, job)
-    return Examined(replace(job, unique_id=unique_id), reported, has_it)
+    lacking = records.lacking(records.load(state, unique_id), reported, job.images)
+    return Examined(replace(job, unique_id=unique_id), reported, has_it=not lacking)
 
 
 def flash(
@@ -136,19 +145,16 @@ def flash(
     for image in job.images:
         kept.pop(image.partition, None)
     # Before the first byte: after a kill nobody may believe that it has what it has not.
-    records.save(state, Record(job.unique_id, job.usb_serial or had.usb_serial, kept))
+    records.save(state, Record(job.unique_id, kept))
     try:
-        _method(job).flash(job, progress, deadline)
+        notes = _method(job).flash(job, progress, deadline)
     except RefusedError:
         records.save(state, had)  # nothing was written
         raise
     reported = _returned(job, deadline)
-    notes = _verified(job, reported)
+    notes += _verified(job, reported)
     written = {image.partition: image.sha256 for image in job.images}
-    records.save(
-        state,
-        Record(job.unique_id, job.usb_serial or had.usb_serial, kept | written, reported),
-    )
+    records.save(state, Record(job.unique_id, kept | written, reported))
     return Outcome(tuple(written), reported, time.monotonic() - started, notes)
 
 
@@ -162,10 +168,6 @@ def _method(job: Job) -> FlashMethod:
             target=job.target,
             hint="leave 'method' out: the board table knows the model's own",
         ) from None
-
-
-def _holds(had: Record, job: Job) -> bool:
-    return all(had.partitions.get(image.partition) == image.sha256 for image in job.images)
 
 
 def _is_the_listed_one(job: Job, unique_id: bytes) -> None:
@@ -197,35 +199,20 @@ def _is_the_listed_one(job: Job, unique_id: bytes) -> None:
         )
 
 
-def _waiting(
-    job: Job, how: FlashMethod, state: Path, not_there: BenchError, deadline: Deadline
-) -> Job:
-    """The job of a board that is in its bootloader already, as after a flashing that failed.
+def _without_micropython(job: Job, how: FlashMethod, silent: HilError, deadline: Deadline) -> Job:
+    """The job of a board that is blank, broken, or in its bootloader after a flashing that failed.
 
-    :raises BenchError: it is not there either, or nobody knows which one it would be
+    :raises RefusedError: another board is there
+    :raises FlashError: it cannot be brought into its bootloader
+    :raises HilError: ``silent``: it is not there either, or nothing proves which one it is
     """
-    known = replace(job, unique_id=_known_id(job, state), in_bootloader=True)
-    if known.unique_id and how.is_waiting(known, deadline.sooner(_WAITING_S)):
-        return known
-    raise not_there
-
-
-def _known_id(job: Job, state: Path) -> bytes | None:
-    """The unique id of the board with the listed USB serial number, without asking it."""
-    if job.unique_id:
-        return job.unique_id
-    if job.virtual:
-        return job.virtual.unique_id
-    if not job.usb_serial:
-        return None
-    if had := records.load_by_serial(state, job.usb_serial):
-        return had.unique_id
-    if job.model.serial_rule in ("hex", "hex-or-st"):
-        with contextlib.suppress(ValueError):
-            unique_id = bytes.fromhex(job.usb_serial)
-            if len(unique_id) == job.model.unique_id_bytes:
-                return unique_id
-    return None
+    listed = job.listed_id or unique_id_of(job.model, job.usb_serial or "")
+    unique_id = how.waiting(replace(job, unique_id=job.unique_id or listed), deadline)
+    if unique_id is None:
+        silent.hint = "; ".join(filter(None, (silent.hint, how.WITHOUT_MICROPYTHON)))
+        raise silent
+    _is_the_listed_one(job, unique_id)
+    return replace(job, unique_id=unique_id, in_bootloader=True)
 
 
 def _returned(job: Job, deadline: Deadline) -> Reported:
@@ -262,7 +249,7 @@ def _returned(job: Job, deadline: Deadline) -> Reported:
     return reported
 
 
-def _verified(job: Job, reported: Reported) -> tuple[str, ...]:
+def _verified(job: Job, reported: Reported) -> Notes:
     """Whether the version that the board tells is an image's; a note where nothing tells.
 
     :raises FlashError: it runs another one

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 
 from ..boards.table import models
-from .method import Image
+from .method import Image, Reason, Unsupported
 
 # A release's tag, or the commit of a build in between.
 _TAG = rb"(?:v\d+\.\d+\.\d+[\w.+-]*|[0-9a-f]{7,40}(?:-dirty)?)"
@@ -20,6 +20,33 @@ _BANNER = re.compile(rb"(?:OpenMV [\w.+-]+; )?MicroPython " + _TAG)
 _BUILD = re.compile(_TAG + rb" on \d{4}-\d\d-\d\d")
 # A shorter text stands in any image by chance.
 _LEAST = 8
+
+
+# What firmware is packed in, and no bootloader unpacks.
+_PACKED = (
+    (re.compile(rb"\x7fELF"), "an ELF file"),
+    (re.compile(rb":[0-9A-Fa-f]{10,}\r?\n"), "an Intel HEX file"),
+    (re.compile(rb"DfuSe"), "a DfuSe file"),
+    (re.compile(rb"UF2\n"), "a UF2 file"),
+    (re.compile(rb"PK\x03\x04"), "a ZIP archive"),
+    (re.compile(rb"\x1f\x8b\x08"), "a gzip archive"),
+)
+# mpremote/romfs.py: what a ROMFS begins with.
+_ROMFS = re.compile(rb"\xd2\xcd1")
+
+
+def not_raw(image: Image) -> Unsupported | None:
+    """An image that would be written as it is, and is none that a chip can start."""
+    kinds = (*_PACKED, (_ROMFS, "a ROMFS")) if is_firmware(image) else _PACKED
+    for beginning, kind in kinds:
+        if beginning.match(image.content):
+            return Unsupported(
+                Reason.NOT_AN_IMAGE,
+                f"{image.path or image.partition} is {kind}, and {image.partition} is written as"
+                " it is",
+                "give the .bin of the same build",
+            )
+    return None
 
 
 def is_firmware(image: Image) -> bool:

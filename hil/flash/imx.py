@@ -15,18 +15,39 @@ import sys
 from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..boards.model import Model, Partition
 from ..deadline import Deadline
 from ..errors import BoardError
 from .bootloader import BOOTLOADER, ENTER_S
-from .method import FlashError, Image, Job, Progress, Reason, RefusedError, Step, Unsupported
+from .image import not_raw
+from .method import (
+    FlashError,
+    Image,
+    Job,
+    Notes,
+    Progress,
+    Reason,
+    RefusedError,
+    Step,
+    Unsupported,
+    last_lines,
+    other_model,
+)
 from .tool import image_file, run_tool
+
+if TYPE_CHECKING:
+    from ..discovery.usb import UsbPort
 
 # The loader that OpenMV's boards carry tells K2.8.0 (read in OpenMV IDE and openmv-ota).
 LOADER_VERSION = 0x4B020800
 SECTOR = 0x1000
+
+WITHOUT_MICROPYTHON = (
+    "without MicroPython it is flashed in its loader, which tells nothing of its board: list it by"
+    " where it is plugged in ('port: /dev/serial/by-path/…' and 'unique_id')"
+)
 
 _USB = Path("/sys/bus/usb/devices")
 _HINT = {
@@ -43,11 +64,7 @@ _HINT = {
 def supports(job: Job) -> Unsupported | None:
     """None, or why not: see :class:`~.method.FlashMethod`."""
     if job.model.flash_method != "imx":
-        return Unsupported(
-            Reason.NO_METHOD,
-            f"this is the method of i.MX RT boards, and the {job.model.title} is none",
-            f"devices.yaml: 'flash: {job.model.flash_method or 'command'}' is its method",
-        )
+        return other_model(job, f"an {job.model.title} has no loader of NXP's")
     if find_spec("spsdk") is None:
         return Unsupported(Reason.NO_PROGRAM, "spsdk is not installed", "pip install 'hil[imx]'")
     for image in job.images:
@@ -57,20 +74,21 @@ def supports(job: Job) -> Unsupported | None:
             return Unsupported(
                 Reason.NEVER_WRITTEN, str(error), "FIRMWARE and ROMFS0 are what may be written"
             )
-    return None
+    return next(filter(None, map(not_raw, job.images)), None)
 
 
-def is_waiting(job: Job, deadline: Deadline) -> bool:
-    """Whether the loader is where this board is plugged in. Linux tells; elsewhere False."""
+def waiting(job: Job, deadline: Deadline) -> bytes | None:
+    """See :class:`~.method.FlashMethod`: the loader tells nothing of its board, so it is known by
+    where it is plugged in. Linux tells that; elsewhere None."""
     if not job.location:
-        return False
+        return None
     try:
         vid, pid = (
             int((_USB / job.location / name).read_text(), 16) for name in ("idVendor", "idProduct")
         )
     except (OSError, ValueError):
-        return False
-    return (vid, pid) in job.model.bootloader_ids
+        return None
+    return job.unique_id if (vid, pid) in job.model.bootloader_ids else None
 
 
 def region(model: Model, image: Image) -> tuple[int, int]:
@@ -99,7 +117,7 @@ def _overlap(row: Partition, address: int, size: int) -> bool:
     return row.address < address + size and address < row.address + (row.size or 0)
 
 
-def flash(job: Job, progress: Progress, deadline: Deadline) -> None:
+def flash(job: Job, progress: Progress, deadline: Deadline) -> Notes:
     """Reset into the loader, erase, write, read back, reset: see :class:`~.method.FlashMethod`.
 
     :raises RefusedError: another loader, or another board's; nothing was written
@@ -120,14 +138,41 @@ def flash(job: Job, progress: Progress, deadline: Deadline) -> None:
         argv = [sys.executable, "-m", "hil.flash.imx_loader", json.dumps(order)]
         ran = run_tool(argv, deadline, on_line=heard.line)
     if heard.done:
-        return
+        return tuple(
+            f"{partition} was not read back: its loader does not give its memory back"
+            for partition in heard.unverified
+        )
     step, what = heard.failure or (heard.step, "the process that speaks to the loader has ended")
     if ran.status is None:
         what = "it did not end in time"
     if heard.refused:
-        raise RefusedError(heard.refused, what, target=job.target, hint=_HINT[step], step=step)
-    said = "" if heard.failure else ran.said
+        hint = "nothing was written; unplug other boards with a chip of NXP's, and repeat"
+        raise RefusedError(heard.refused, what, target=job.target, hint=hint, step=step)
+    said = "" if heard.failure else "\n".join(heard.words)
     raise FlashError(step, what, target=job.target, said=said, tool="spsdk", hint=_HINT[step])
+
+
+def leave(model: Model, port: UsbPort, deadline: Deadline) -> str:
+    """Reset the board out of its loader. Nothing is erased or written.
+
+    :returns: why it is not reset; empty: it is
+    """
+    if find_spec("spsdk") is None:
+        return "spsdk is not installed: pip install 'hil[imx]'"
+    told: list[str] = []
+    order = {
+        "device": loader_device(model),
+        "version": LOADER_VERSION,
+        "claim_s": deadline.remaining(),
+        "seconds": max(1.0, deadline.remaining()),
+        "images": [],
+    }
+    argv = [sys.executable, "-m", "hil.flash.imx_loader", json.dumps(order)]
+    ran = run_tool(argv, deadline, on_line=told.append)
+    if ran.status is None:
+        return "its loader does not answer in time"
+    last: Any = json.loads(told[-1]) if told and told[-1].startswith("{") else {}
+    return "" if last.get("event") == "done" else str(last.get("what", last_lines(ran.said)))
 
 
 def loader_device(model: Model) -> str:
@@ -153,6 +198,8 @@ class _Heard:
         self._job, self._progress, self._deadline = job, progress, deadline
         self.step = Step.ENTER
         self.done = False
+        self.unverified: list[str] = []
+        self.words: list[str] = []
         self.failure: tuple[Step, str] | None = None
         self.refused: Reason | None = None
 
@@ -161,13 +208,16 @@ class _Heard:
             told: Any = json.loads(line)
             event = told["event"]
         except (ValueError, TypeError, KeyError):
-            return  # spsdk's own words; they are kept for the message
+            self.words.append(line)  # spsdk's own, for the message
+            return
         if event == "ready":
             self._enter(told["waiting"])
         elif event == "claimed":
             self.step = Step.DOWNLOAD
         elif event == "progress":
             self._progress(told["partition"], told["done"], told["total"])
+        elif event == "unverified":
+            self.unverified.append(told["partition"])
         elif event == "failed":
             self.failure = (Step[told["step"]], told["what"])
             self.refused = Reason[told["refused"]] if told.get("refused") else None

@@ -15,16 +15,22 @@ from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol, cast
 
+from .. import consent as consents
 from ..errors import BenchError, BoardError
 
 if TYPE_CHECKING:
     from ..boards.model import Model
+    from ..consent import Consent
     from ..deadline import Deadline
     from ..link.board import BoardLink
+    from ..power import SwitchedPower
     from ..virtual.board import VirtualBoard
 
 Progress = Callable[[str, int, int], None]
 """``progress(partition, done, total)``, bytes: called while a download goes on."""
+
+Notes = tuple[str, ...]
+"""What was not proven, and why: a sentence each, without its full stop."""
 
 _METHODS = {
     "openmv-dfu": "hil.flash.openmv_dfu",
@@ -66,14 +72,17 @@ class Job:
     :ivar method: a name of the registry: ``openmv-dfu``
     :ivar images: in the order in which they are written
     :ivar link: to the board while MicroPython runs; a method closes it where a tool needs the port
-    :ivar provision: the owner's consent to write on the board
+    :ivar consent: its owner's, to write on it: without, there is no job
     :ivar usb_serial: the USB serial number that devices.yaml lists for it
     :ivar listed_id: the ``machine.unique_id()`` that devices.yaml lists for it
     :ivar unique_id: ``machine.unique_id()``, once the flow has asked the board
     :ivar location: where it is plugged in, as ``dfu-util -p`` takes it: ``1-2.3``; None: unknown
     :ivar in_bootloader: it waits in its bootloader already: there is nothing to enter
+    :ivar may_enter: it may be sent into its bootloader, and not only looked for there
+    :ivar power: what takes its power and gives it back; None: nothing does
     :ivar command: what the method ``command`` runs
     :ivar virtual: the board of the embedded bench behind it, for the method ``virtual``
+    :raises NoConsentError: the consent is missing
     """
 
     target: str
@@ -81,14 +90,19 @@ class Job:
     method: str
     images: tuple[Image, ...]
     link: BoardLink
-    provision: bool = False
+    consent: Consent
     usb_serial: str | None = None
     listed_id: bytes | None = None
     unique_id: bytes | None = None
     location: str | None = None
     in_bootloader: bool = False
+    may_enter: bool = True
+    power: SwitchedPower | None = None
     command: str | None = None
     virtual: VirtualBoard | None = None
+
+    def __post_init__(self) -> None:
+        consents.require(self.consent, self.target, "flashing it")
 
 
 class Step(enum.Enum):
@@ -105,7 +119,6 @@ class Step(enum.Enum):
 class Reason(enum.Enum):
     """Why a board is not flashed."""
 
-    NO_CONSENT = "no consent"
     NO_METHOD = "no method"
     NO_PROGRAM = "no program"
     UNKNOWN_PARTITION = "unknown partition"
@@ -174,7 +187,13 @@ class FlashError(BoardError):
 
 
 class FlashMethod(Protocol):
-    """What a method's module offers. None of it writes anything but the job's images."""
+    """What a method's module offers. None of it writes anything but the job's images.
+
+    :ivar WITHOUT_MICROPYTHON: how it flashes a board on which MicroPython does not answer, for the
+        one who reads that it does not
+    """
+
+    WITHOUT_MICROPYTHON: str
 
     def supports(self, job: Job) -> Unsupported | None:
         """None, or why this job cannot be done here: no program, not this model. Touches nothing.
@@ -182,13 +201,22 @@ class FlashMethod(Protocol):
         ``job.unique_id`` may still be None.
         """
 
-    def is_waiting(self, job: Job, deadline: Deadline) -> bool:
-        """Whether this very board waits in its bootloader. False also where nothing tells."""
+    def waiting(self, job: Job, deadline: Deadline) -> bytes | None:
+        """The ``machine.unique_id()`` of a board on which MicroPython does not answer: it waits in
+        its bootloader, or is brought there. None: it is not there, or nothing proves which one it
+        is. The flow compares it with what devices.yaml lists.
 
-    def flash(self, job: Job, progress: Progress, deadline: Deadline) -> None:
+        ``job.unique_id`` is what follows from devices.yaml, if anything does.
+
+        :raises RefusedError: a board is there, and why it is not flashed
+        :raises FlashError: no way into the bootloader has worked; the message tells each
+        """
+
+    def flash(self, job: Job, progress: Progress, deadline: Deadline) -> Notes:
         """Enter the bootloader (unless ``job.in_bootloader``), write all images, verify what can be
         verified there, and tell the board to start MicroPython, without waiting for it.
 
+        :returns: what could not be verified there
         :raises RefusedError: nothing was written: e.g. another layout than the table's
         :raises FlashError: the board failed, at which step, and what the tool said
         :raises BenchError: the bench did, e.g. the port is held
@@ -206,6 +234,19 @@ def method(name: str) -> FlashMethod:
 def methods() -> tuple[str, ...]:
     """The names of all methods."""
     return tuple(_METHODS)
+
+
+def other_model(job: Job, why: str) -> Unsupported:
+    """The answer of a method that is not for this model.
+
+    :param why: one sentence without its full stop
+    """
+    own = job.model.flash_method
+    return Unsupported(
+        Reason.NO_METHOD,
+        why,
+        f"leave 'method' out: its own is {own}" if own else "'command' under 'flash' runs a tool",
+    )
 
 
 def quiet(partition: str, done: int, total: int) -> None:

@@ -7,61 +7,57 @@ goes by name.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ..boards.model import Partition
 from ..deadline import Deadline
 from . import dfu_util
-from .dfu_output import Bootloader
-from .dfu_util import is_waiting
-from .method import Job, Progress, Reason, RefusedError, Step, Unsupported
+from .dfu_util import WITHOUT_MICROPYTHON, waiting
+from .method import Job, Notes, Progress, Unsupported
 
-__all__ = ["flash", "is_waiting", "supports"]
+if TYPE_CHECKING:
+    from ..boards.model import Model
+    from ..discovery.usb import UsbPort
+
+__all__ = ["WITHOUT_MICROPYTHON", "flash", "leave", "supports", "waiting"]
 
 
 def supports(job: Job) -> Unsupported | None:
-    """Needs dfu-util, and a model with this bootloader."""
-    if job.model.flash_method != "openmv-dfu":
-        return Unsupported(
-            Reason.NO_METHOD,
-            f"an {job.model.title} has no bootloader of OpenMV's",
-            f"leave 'method' out: its own is {job.model.flash_method}",
-        )
-    return dfu_util.program_missing()
-
-
-def flash(job: Job, progress: Progress, deadline: Deadline) -> None:
     """See :class:`hil.flash.method.FlashMethod`."""
-    loader = dfu_util.find(job, deadline)
-    try:
-        check_layout(job, loader)
-    except RefusedError:
-        dfu_util.leave(loader, deadline)
-        raise
-    for image in job.images:
-        last = image is job.images[-1]
-        # A board that is reset before the last image would start half a firmware.
-        options = ["-a", image.partition, *(["--reset"] if last else [])]
-        dfu_util.download(job, loader, image, options, progress, deadline)
+    return dfu_util.supports(job, _LAYOUT)
 
 
-def check_layout(job: Job, loader: Bootloader) -> None:
-    """Every partition of the job has the number that the board table gives it, and only that one.
+def flash(job: Job, progress: Progress, deadline: Deadline) -> Notes:
+    """See :class:`hil.flash.method.FlashMethod`."""
+    return dfu_util.flash(job, _LAYOUT, progress, deadline)
 
-    :raises RefusedError: it is not so
-    """
-    names = list(loader.alts.values())
-    for image in job.images:
-        alt = job.model.partition(image.partition).alt
-        if (
-            alt is None
-            or loader.alts.get(alt) != image.partition
-            or names.count(image.partition) != 1
-        ):
-            layout = ", ".join(f"{number} {name}" for number, name in sorted(loader.alts.items()))
-            raise RefusedError(
-                Reason.OTHER_LAYOUT,
-                f"{image.partition} must be alternate setting {alt}, and the bootloader has"
-                f" {layout}",
-                target=job.target,
-                hint="this bootloader is not the one that the board table knows: flash it with the"
-                " vendor's tool",
-                step=Step.FIND,
-            )
+
+def leave(model: Model, port: UsbPort, deadline: Deadline) -> str:
+    """See :func:`hil.flash.dfu_util.leave`."""
+    return dfu_util.leave(dfu_util.seen_at(port), _leaving(model), deadline)
+
+
+def holds(partition: Partition, size: int, alts: Mapping[int, str | None]) -> bool:
+    """Whether the partition has the number that the board table gives it, and only that one."""
+    names = list(alts.values())
+    alt = partition.alt
+    return alt is not None and alts.get(alt) == partition.name and names.count(alts[alt]) == 1
+
+
+def _place(partition: Partition) -> str:
+    return f"alternate setting {partition.alt}"
+
+
+def _options(partition: Partition, last: bool) -> list[str]:
+    # A board that is reset before the last image would start half a firmware.
+    return ["-a", partition.name, *(["--reset"] if last else [])]
+
+
+def _leaving(_: Model) -> list[str]:
+    # DFU_DETACH: the bootloader jumps to the firmware (boot/src/common/dfu.c, tud_dfu_detach_cb;
+    # and main.c), without a reset and so without its window.
+    return ["-a", "0", "-e"]
+
+
+_LAYOUT = dfu_util.Layout("openmv-dfu", "OpenMV's", holds, _place, _options, _leaving)

@@ -6,22 +6,24 @@ board said of itself right after. Whoever flashes a board by other means changes
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BenchError, BoardError
+from ..link.repl import literal
 
 if TYPE_CHECKING:
     from ..deadline import Deadline
     from ..link.repl import Repl
+    from .method import Image
 
-_REPORT = """\
+#: Prints the repr of a :class:`Reported`'s fields. Changes nothing.
+REPORT = """\
 import sys as _s, os as _o
 _u=_o.uname() if hasattr(_o,'uname') else None
 _i=_s.implementation
@@ -54,13 +56,11 @@ class Reported:
 @dataclass(frozen=True)
 class Record:
     """:ivar unique_id: ``machine.unique_id()``, which is the record's key
-    :ivar usb_serial: its USB serial number in run mode
     :ivar partitions: SHA-256 in hex by partition: what the bench has written
     :ivar reported: what the board said right after; None: since then a flashing has failed
     """
 
     unique_id: bytes
-    usb_serial: str | None = None
     partitions: Mapping[str, str] = field(default_factory=dict)
     reported: Reported | None = None
 
@@ -70,14 +70,24 @@ def report(repl: Repl, deadline: Deadline) -> Reported:
 
     :raises BoardError: it does not answer, or something else
     """
-    told = repl.exec(_REPORT, deadline).decode(errors="replace").strip()
+    told = repl.exec(REPORT, deadline)
     try:
-        machine, version, build, target, mpy = ast.literal_eval(told)
+        machine, version, build, target, mpy = literal(told)
         return Reported(str(machine), str(version), str(build), str(target), int(mpy))
-    except (ValueError, SyntaxError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         raise BoardError(
             f"the board answered {told[:200]!r} instead of its version", target=repl.port.target
         ) from None
+
+
+def lacking(had: Record | None, reported: Reported, images: Iterable[Image]) -> tuple[str, ...]:
+    """The partitions of which nothing proves that the board has these images: what was written
+    there last was something else, or the board says another thing of itself than right after.
+
+    :param had: its record; None: there is none
+    """
+    proven = had.partitions if had and had.reported == reported else {}
+    return tuple(one.partition for one in images if proven.get(one.partition) != one.sha256)
 
 
 def load(state: Path, unique_id: bytes) -> Record | None:
@@ -86,14 +96,6 @@ def load(state: Path, unique_id: bytes) -> Record | None:
     :param state: the folder for what outlives a run
     """
     return _read(_file(state, unique_id))
-
-
-def load_by_serial(state: Path, usb_serial: str) -> Record | None:
-    """The same by the USB serial number, which a board in its bootloader does not show."""
-    for record in _all(state):
-        if record.usb_serial and record.usb_serial.lower() == usb_serial.lower():
-            return record
-    return None
 
 
 def save(state: Path, record: Record) -> None:
@@ -119,19 +121,12 @@ def _file(state: Path, unique_id: bytes) -> Path:
     return state / "flash" / f"{unique_id.hex()}.json"
 
 
-def _all(state: Path) -> Iterator[Record]:
-    for file in sorted((state / "flash").glob("*.json")):
-        if record := _read(file):
-            yield record
-
-
 def _read(file: Path) -> Record | None:
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
         found: dict[str, Any] = json.loads(file.read_bytes())
         reported = found["reported"]
         return Record(
             unique_id=bytes.fromhex(found["unique_id"]),
-            usb_serial=found["usb_serial"],
             partitions={str(name): str(sha) for name, sha in found["partitions"].items()},
             reported=Reported(**reported) if reported else None,
         )

@@ -16,7 +16,7 @@ from ..errors import BenchError, BoardError
 from ..link.board import RESET
 from ..link.opening import holders
 from ..link.repl import ReplError
-from .method import FlashError, Image, Job, Progress, Reason, RefusedError, Step, Unsupported
+from .method import FlashError, Image, Job, Notes, Progress, Reason, RefusedError, Step, Unsupported
 from .tool import Ran, image_file, run_tool
 
 # mpremote/romfs.py: what an image begins with.
@@ -50,6 +50,7 @@ def _s(n,z):
   a+=m
  return _b.hexlify(h.digest()).decode()
 """
+WITHOUT_MICROPYTHON = "MicroPython itself writes its ROMFS: flash its firmware first"
 _AGAIN = "firmware and files are untouched: deploy again; until then the board may lack its modules"
 
 
@@ -92,19 +93,19 @@ def supports(job: Job) -> Unsupported | None:
     return None
 
 
-def is_waiting(job: Job, deadline: Deadline) -> bool:
-    """False: there is no bootloader in this."""
-    return False
+def waiting(job: Job, deadline: Deadline) -> bytes | None:
+    """None: there is no bootloader in this."""
+    return None
 
 
-def flash(job: Job, progress: Progress, deadline: Deadline) -> None:
+def flash(job: Job, progress: Progress, deadline: Deadline) -> Notes:
     """Deploy, read back, reset: see :class:`~.method.FlashMethod`.
 
     :raises RefusedError: the firmware has no such partition; nothing was written
     :raises FlashError: mpremote failed, or the partition holds something else
     """
-    for image in job.images:
-        partition = _ask(job, image, deadline)
+    partitions = [_ask(job, image, deadline) for image in job.images]
+    for image, partition in zip(job.images, partitions, strict=True):
         _deploy(job, image, partition, progress, deadline)
         _verify(job, image, partition, deadline)
     try:
@@ -113,6 +114,7 @@ def flash(job: Job, progress: Progress, deadline: Deadline) -> None:
         raise FlashError(
             Step.RETURN, error.message, target=job.target, hint="all is written: reset it by hand"
         ) from error
+    return ()
 
 
 def _ask(job: Job, image: Image, deadline: Deadline) -> _Partition:

@@ -17,6 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ..deadline import Deadline
+from ..errors import BenchError
 from .method import Image
 
 # A tool that is told to end may still let go of its board; one that does not is killed.
@@ -162,10 +163,20 @@ def _signal(process: subprocess.Popen[bytes], number: int) -> None:
 @contextlib.contextmanager
 def image_file(image: Image, suffix: str = "") -> Iterator[Path]:
     """The image as a file for a tool: exactly the bytes that were approved and hashed, whatever
-    has become of the file that they were read from."""
+    has become of the file that they were read from.
+
+    :raises BenchError: there is no room for it
+    """
     with TemporaryDirectory(prefix="hil-flash-") as folder:
         # Some tools tell the format by the ending.
         suffix = suffix or Path(image.path).suffix or ".bin"
         path = Path(folder) / f"{image.partition}{suffix}"
-        path.write_bytes(image.content)
+        try:
+            path.write_bytes(image.content)
+        except OSError as error:
+            raise BenchError(
+                f"the image for {image.partition} cannot be written to {folder} for the flashing"
+                f" tool: {error.strerror or error}",
+                hint="is the disk full? TMPDIR names another folder",
+            ) from error
         yield path

@@ -19,8 +19,24 @@ from pathlib import Path
 
 from ..deadline import Deadline
 from .bootloader import enter
-from .method import FlashError, Image, Job, Progress, Reason, RefusedError, Step, Unsupported
+from .method import (
+    FlashError,
+    Image,
+    Job,
+    Notes,
+    Progress,
+    Reason,
+    RefusedError,
+    Step,
+    Unsupported,
+    other_model,
+)
 from .uf2_file import is_uf2, parse
+
+WITHOUT_MICROPYTHON = (
+    "without MicroPython it is flashed by its loader's drive, which tells nothing of its board:"
+    " list it by where it is plugged in ('port: /dev/serial/by-path/…' and 'unique_id')"
+)
 
 _MOUNTS = Path("/proc/self/mounts")
 _BLOCK_DEVICES = Path("/sys/class/block")
@@ -55,11 +71,7 @@ class Drive:
 def supports(job: Job) -> Unsupported | None:
     """None, or why not: see :class:`~.method.FlashMethod`."""
     if job.model.uf2_family is None:
-        return Unsupported(
-            Reason.NO_METHOD,
-            f"the loader of the {job.model.title} takes no UF2 files",
-            f"devices.yaml: 'flash: {job.model.flash_method or 'command'}' is its method",
-        )
+        return other_model(job, f"the loader of the {job.model.title} takes no UF2 files")
     if len(job.images) != 1:
         return Unsupported(
             Reason.INCOMPLETE,
@@ -88,12 +100,13 @@ def _wrong_image(job: Job, image: Image) -> Unsupported | None:
     return None
 
 
-def is_waiting(job: Job, deadline: Deadline) -> bool:
-    """Whether its drive is mounted, and plugged in where this board is."""
-    return bool(job.location) and bool(_of(job))
+def waiting(job: Job, deadline: Deadline) -> bytes | None:
+    """See :class:`~.method.FlashMethod`: its drive is mounted, and plugged in where this board is,
+    which is all that tells it from others."""
+    return job.unique_id if job.location and _of(job) else None
 
 
-def flash(job: Job, progress: Progress, deadline: Deadline) -> None:
+def flash(job: Job, progress: Progress, deadline: Deadline) -> Notes:
     """Copy, and wait until the drive has vanished: see :class:`~.method.FlashMethod`.
 
     :raises RefusedError: several drives may be this board's; nothing was written
@@ -113,6 +126,7 @@ def flash(job: Job, progress: Progress, deadline: Deadline) -> None:
                 hint="is the file made for this very board? The loader is intact: flash again",
             )
         never.wait(min(_LOOK_S, deadline.remaining()))
+    return ()
 
 
 def drives() -> list[Drive]:

@@ -21,13 +21,14 @@ from hil.virtual.bootloader import BLOCK
 from hil.virtual.firmware import DamagedImageError, build, parse
 
 from . import bootloader
-from .method import FlashError, Image, Job, Progress, Reason, Step, Unsupported
+from .method import FlashError, Image, Job, Notes, Progress, Reason, Step, Unsupported
 
 # The bootloader is there in milliseconds; this is for a machine that is busy.
 _SHOWS_S = 10.0
 # Less than a real bus is looked at: it costs a run of the embedded bench nothing.
 _LOOK_S = 0.003
 _LOOKS = 15
+WITHOUT_MICROPYTHON = ""  # nobody can bring it into its bootloader by hand
 _RUN_AGAIN = "run again: the next run finds it in its bootloader, and flashes it"
 
 
@@ -67,12 +68,16 @@ def supports(job: Job) -> Unsupported | None:
     return None
 
 
-def is_waiting(job: Job, deadline: Deadline) -> bool:
-    """Whether this board is in its bootloader, or comes up in it."""
-    return bootloader.wait_for(lambda _: _record(job), deadline) is not None
+def waiting(job: Job, deadline: Deadline) -> bytes | None:
+    """See :class:`hil.flash.method.FlashMethod`: it is in its bootloader, or comes up in it."""
+    assert job.virtual is not None, "supports() has looked"
+    if Path(job.virtual.device).exists():
+        return None  # in its bootloader it has no port
+    found = bootloader.wait_for(lambda _: _record(job), deadline.sooner(bootloader.WAITING_S))
+    return job.virtual.unique_id if found else None
 
 
-def flash(job: Job, progress: Progress, deadline: Deadline) -> None:
+def flash(job: Job, progress: Progress, deadline: Deadline) -> Notes:
     """See :class:`hil.flash.method.FlashMethod`."""
     with _Loader(job, enter(job, deadline), deadline) as loader:
         loader.ask(Step.DOWNLOAD, "clear")
@@ -80,6 +85,7 @@ def flash(job: Job, progress: Progress, deadline: Deadline) -> None:
             _download(loader, image, progress)
             loader.ask(Step.VERIFY, "manifest", partition=image.partition)
         loader.ask(Step.RETURN, "leave")
+    return ()
 
 
 def enter(job: Job, deadline: Deadline) -> Path:

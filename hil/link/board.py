@@ -129,6 +129,7 @@ class BoardLink:
         self.pause_failures = 0
         self.unasked_resets = 0
         self._marked = self._silent = False
+        self._reset_at = 0
         self._lock = threading.RLock()
         self._repl: Repl | None = None
 
@@ -274,6 +275,7 @@ class BoardLink:
     def expect_reset(self) -> None:
         """A reset is on its way by other means than this link's: it is not an unasked one."""
         self._marked = self._silent = False
+        self._reset_at = self.console.mark()
 
     def _resume(self, repl: Repl, deadline: Deadline, answers: Callable[[Deadline], bool]) -> None:
         # At most a third of the time for the quick way: the reset needs the rest.
@@ -288,8 +290,13 @@ class BoardLink:
             raise BoardError(
                 "the application does not answer after a pause, nor after a hard reset",
                 target=self.name,
-                hint="its console tells more: 'hil console' or the run's artifacts",
+                hint=f"does its main.py end in an error? 'mpremote connect {self.device}' shows it",
             )
+
+    @property
+    def said_since_reset(self) -> str:
+        """What the console has since a reset was asked for last."""
+        return self.console.since(self._reset_at)
 
     # --- resets ---
 

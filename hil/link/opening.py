@@ -73,9 +73,10 @@ def _open_remote(
         opened.port = url
         opened.open()
     except (OSError, ValueError) as error:
-        connected = not str(error).startswith("Could not open port")
-        words = parting_words(device) if connected else b""
-        raise why_not_remote(device, str(error), words, target) from None
+        refused = f"Could not open port {url}: "  # pyserial's words, with an URL that is ours
+        told = str(error)
+        words = b"" if told.startswith(refused) else parting_words(device)
+        raise why_not_remote(device, told.removeprefix(refused), words, target) from None
     return opened
 
 

@@ -23,9 +23,11 @@ def programs() -> frozenset[str]:
     """All that a board runs whose owner has consented to nothing."""
     from hil.clock import rtc
     from hil.doctor import own_words
+    from hil.flash import record
     from hil.link import board
 
-    return frozenset({board.IDENTIFY, board.RESUME, own_words.LOOK, *rtc.READING})
+    known = {board.IDENTIFY, board.RESUME, own_words.LOOK, record.REPORT}
+    return frozenset(known | set(rtc.READING))
 
 
 @contextlib.contextmanager

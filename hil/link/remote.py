@@ -46,7 +46,9 @@ class Rfc2217(serial.rfc2217.Serial):  # type: ignore[misc]
     def _telnet_read_loop(self) -> None:
         try:
             super()._telnet_read_loop()
-        except (OSError, AttributeError):  # it answers the server, which is gone, or it is closed
+        except (OSError, AttributeError, TypeError):
+            # It answers the server, which is gone, or it is closed. TypeError: an end without a
+            # beginning, or an answer to what was not asked: no telnet, so whoever reads must hear.
             self._read_buffer.put(None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from ..deadline import Deadline
 from ..errors import BenchError
 
 _SHOWN = 200
+_MISSING = "is the program installed, and on PATH? 'power:' in devices.yaml names it"
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,15 @@ class CommandSwitch:
 
     def __str__(self) -> str:
         return f"the power command {self.off_command[0]!r}"
+
+    def require(self) -> None:
+        """Look for its programs, and start none.
+
+        :raises BenchError: one is not there
+        """
+        for command in (self.off_command, self.on_command):
+            if shutil.which(command[0]) is None:
+                raise BenchError(f"there is no program {command[0]!r}", hint=_MISSING)
 
     def off(self, deadline: Deadline) -> None:
         self._run("off", self.off_command, deadline)
@@ -48,7 +59,7 @@ class CommandSwitch:
         except OSError as error:
             raise BenchError(
                 f"{name} cannot be started: {error.strerror}",
-                hint="is the program installed, and on PATH? 'power:' in devices.yaml names it",
+                hint=_MISSING,
             ) from None
         if ended.returncode:
             told = ended.stdout.decode(errors="replace").strip().rpartition("\n")[2][:_SHOWN]

@@ -6,6 +6,7 @@ power goes at moments that are spread over that time.
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 import time
@@ -30,6 +31,8 @@ _SEED = 0x0FF
 # OpenMV board) comes back in less than 10 s.
 _SWITCH_S = 15.0
 _GONE_S = 5.0
+# A board gets its power back also when the time is used up: it may be another one's.
+_GIVE_S = 5.0
 # Capacitors hold a board up for a while. uhubctl, too, waits for 2 s between off and on.
 _DISCHARGE_S = 2.0
 _LOOK_S = 0.004
@@ -79,12 +82,11 @@ class SwitchedPower:
             return
         deadline = deadline or Deadline.after(_SWITCH_S)
         try:
-            port = self._link.open(deadline.sooner(_GONE_S))
+            port = self._link.open(Deadline.after(0))
         except HilError:
-            port = None  # there is none that could go: a board that is in trouble
+            port = None  # there is none now that could go: a board that is in trouble
         self._link.expect_reset()
-        self._switch.off(deadline)
-        self._off_since = time.monotonic()
+        self._take(deadline)
         self._rebooted()
         if port is None or self._port_stays or port.wait_gone(deadline.sooner(_GONE_S)):
             return
@@ -103,8 +105,20 @@ class SwitchedPower:
         if self._off_since is None:
             return
         deadline = deadline or Deadline.after(_SWITCH_S)
-        self._give(deadline)
+        self.give(deadline)
         self._link.await_port(deadline)
+
+    def give(self, deadline: Deadline) -> None:
+        """:meth:`on` without waiting for the port: the bootloader, which has none, is awaited.
+
+        :raises BenchError: the switch does not switch
+        """
+        if self._off_since is None:
+            return
+        held = self._off_since + self._discharge_s - time.monotonic()
+        threading.Event().wait(min(max(0.0, held), deadline.remaining()))
+        self._switch.on(Deadline.after(max(_GIVE_S, deadline.remaining())))
+        self._off_since = None
 
     def cuts(self) -> Iterator[Cut]:
         """First the work without a cut, which is timed; then :data:`CUTS` moments of that time, in
@@ -135,8 +149,7 @@ class SwitchedPower:
         def cut() -> bool:
             if through.wait(max(0.0, began + delay - time.monotonic())):
                 return False
-            self._switch.off(deadline)
-            self._off_since = time.monotonic()
+            self._take(deadline)
             return True
 
         with ThreadPoolExecutor(1, "hil-power-cut") as timer:
@@ -154,15 +167,18 @@ class SwitchedPower:
     def _begin(self, within: float) -> float:
         """When the current flows, or now, where it does already; the port may still be away."""
         if self._off_since is not None:
-            self._give(Deadline.after(within))
+            self.give(Deadline.after(within))
         return time.monotonic()
 
-    def _give(self, deadline: Deadline) -> None:
-        assert self._off_since is not None
-        held = self._off_since + self._discharge_s - time.monotonic()
-        threading.Event().wait(min(max(0.0, held), deadline.remaining()))
-        self._switch.on(deadline)
-        self._off_since = None
+    def _take(self, deadline: Deadline) -> None:
+        try:
+            self._switch.off(deadline)
+        except BenchError:
+            # It may have gone all the same: a command that fails at its end, or is late.
+            with contextlib.suppress(BenchError):
+                self._switch.on(Deadline.after(_GIVE_S))
+            raise
+        self._off_since = time.monotonic()
 
     def _wait(
         self, done: Callable[[], bool], deadline: Deadline, over: Callable[[], bool], what: str

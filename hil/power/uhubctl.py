@@ -78,26 +78,36 @@ class HubPort:
     def on(self, deadline: Deadline) -> None:
         self._switch("on", deadline)
 
+    def has_power(self, deadline: Deadline) -> bool:
+        """Whether the port has power now. Switches nothing.
+
+        :raises BenchError: as :meth:`off`, but for a hub that would not obey
+        """
+        return self._power_in(self._uhubctl(["-p", str(self.port)], deadline), deadline)
+
     def _switch(self, to: str, deadline: Deadline) -> None:
         """:raises BenchError: there is no ``uhubctl``, no such hub or port, no permission; the hub
         cannot switch single ports, or does not obey
         """
         told = self._uhubctl(["-p", str(self.port), "-a", to], deadline)
-        hub = next((hub for hub in parse(told) if hub.location == self.hub), None)
-        if hub is None:
-            raise self._no_such_hub(told, deadline)
-        if self.port not in hub.ports:
-            raise BenchError(
-                f"hub {self.hub} has no port {self.port}",
-                hint=f"'uhubctl -l {self.hub}' shows its ports",
-            )
-        if hub.ports[self.port] is not (to == "on"):
+        if self._power_in(told, deadline) is not (to == "on"):
             raise BenchError(
                 f"{self} was told to switch {to}, and says that it has not",
                 hint="some hubs say that they can switch, and cannot: uhubctl's list of hubs tells",
             )
 
-    def _no_such_hub(self, told: str, deadline: Deadline) -> BenchError:
+    def _power_in(self, told: str, deadline: Deadline) -> bool:
+        hub = next((hub for hub in parse(told) if hub.location == self.hub), None)
+        if hub is None:
+            raise self._no_such_hub(deadline)
+        if self.port not in hub.ports:
+            raise BenchError(
+                f"hub {self.hub} has no port {self.port}",
+                hint=f"'uhubctl -l {self.hub}' shows its ports",
+            )
+        return hub.ports[self.port]
+
+    def _no_such_hub(self, deadline: Deadline) -> BenchError:
         # With -f it also shows those that it would not switch.
         seen = parse(self._uhubctl(["-f"], deadline, here=False))
         if any(hub.location == self.hub for hub in seen):
@@ -130,7 +140,7 @@ class HubPort:
             )
         except subprocess.TimeoutExpired:
             raise BenchError(
-                f"uhubctl did not switch {self} in time",
+                f"uhubctl was not through in time, for {self}",
                 hint="does a device on this bus hang? Unplug what is not needed",
             ) from None
         errors = ended.stderr.decode(errors="replace")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..deadline import Deadline
-from ..errors import BenchError, BoardError
+from ..errors import BenchError, BoardError, HilError
 from .control import WORK_S, Cut
 
 if TYPE_CHECKING:
@@ -42,10 +42,14 @@ class VirtualPower:
         deadline = deadline or Deadline.after(_SWITCH_S)
         if not self.is_on(deadline):
             return
-        port = self._link.open(deadline.sooner(_PORT_S))
+        try:
+            port = self._link.open(deadline.sooner(_PORT_S))
+        except HilError:
+            port = None  # in its bootloader it has none that could go
         self._link.expect_reset()
         self._board.control("power_off", deadline=deadline)
-        port.wait_gone(deadline.sooner(_PORT_S))
+        if port:
+            port.wait_gone(deadline.sooner(_PORT_S))
         self._rebooted()
 
     def on(self, deadline: Deadline | None = None) -> None:

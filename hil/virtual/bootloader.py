@@ -18,6 +18,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from hil.deadline import Deadline
+
 from . import control
 from .bus import VirtualPort, plug_in, unplug
 from .events import Events
@@ -142,6 +144,24 @@ class Loader:
             raise ValueError(f"nothing was downloaded to {partition}")
         self._current = None
         self._partitions.image(partition)
+
+
+def leave(socket_path: str, deadline: Deadline) -> str:
+    """Ask the bootloader behind this socket to start the firmware.
+
+    :returns: why it does not; empty: it does
+    """
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(max(0.001, deadline.remaining()))
+            connection.connect(os.path.realpath(socket_path))
+            connection.sendall(b'{"op": "leave"}\n')
+            answered = connection.recv(_LONGEST_REQUEST)
+    except (BrokenPipeError, ConnectionResetError):
+        answered = b""  # it takes one program at a time, and hangs up on others
+    except OSError as error:
+        return f"its bootloader does not answer: {error}"
+    return "" if answered else "another program has its bootloader"
 
 
 class LoaderPlug:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import struct
 import time
 from pathlib import Path
@@ -28,6 +30,7 @@ class Storage:
         if not self._image.exists():
             with self._image.open("wb") as file:
                 file.truncate(size)
+        _take_room(self._image, size)
         if not self._counters.exists():
             self._counters.write_bytes(struct.pack("<qq", -1, 0))
         self.spoil_writes()
@@ -36,6 +39,7 @@ class Storage:
         """An empty card of ``size`` bytes, in place of the one there was."""
         with self._card.open("wb") as file:
             file.truncate(size)
+        _take_room(self._card, size)
 
     @property
     def has_card(self) -> bool:
@@ -70,9 +74,9 @@ class Storage:
             file.write(bytes([mode, flip_after or 0]))
 
     @property
-    def flipped(self) -> bool:
-        """Whether the bit of the last :meth:`spoil_writes` has been flipped."""
-        return self._counters.read_bytes()[16:17] == b"\0"
+    def spoilt(self) -> bool:
+        """Whether a write has met the last :meth:`spoil_writes`: it was refused, or kept wrong."""
+        return self._counters.read_bytes()[16:18] in (b"\2\1", b"\0\0")
 
     def break_clock(self, how: str) -> None:
         """From the next reset on: ``stopped``, ``deaf``, or sound again."""
@@ -91,3 +95,16 @@ class Storage:
             "weekday_day": day,
         }
         self._clock.write_text(json.dumps(record))
+
+
+def _take_room(image: Path, size: int) -> None:
+    """All of it, and now: were the host's disk to fill up later, the board would look as if its own
+    flash were full."""
+    if not hasattr(os, "posix_fallocate"):  # macOS
+        return
+    with image.open("r+b") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # not every file system can
+                raise

@@ -151,8 +151,7 @@ class Supervisor:
             "wifi": self._network()["wifi"],
             "routes": self._network()["routes"],
             "failure": machine.failure,
-            "faults": machine.faults.struck,
-            "flipped": machine.storage.flipped,
+            "faults": machine.faults.met,
             "supervisor_pid": os.getpid(),
             "micropython_pid": machine.process.pid if machine.process else None,
         }
@@ -238,17 +237,14 @@ class Supervisor:
 def supervise(state: Path, *, detached: bool = False) -> int:
     """Be the supervisor of the board in ``state``. Returns the exit code."""
     try:
-        supervisor = Supervisor(state.resolve())
-    except (OSError, ValueError, KeyError, HilError) as error:
-        print(json.dumps({"failure": f"{error}"}), flush=True)  # noqa: T201
-        return 1
-    try:
-        return supervisor.run(detached=detached)
+        return Supervisor(state.resolve()).run(detached=detached)
     except OSError as error:
         told = f"what the board keeps cannot be written to {state}: {error.strerror or error}"
         failure = {"failure": told, "hint": "is there room on that disk?"}
-        print(json.dumps(failure), flush=True)  # noqa: T201
-        return 1
+    except (ValueError, KeyError, HilError) as error:
+        failure = {"failure": f"{error}"}
+    print(json.dumps(failure), flush=True)  # noqa: T201
+    return 1
 
 
 def main() -> int:

@@ -20,6 +20,7 @@ from hil.boards.table import (
     serial_number_matches,
     serial_number_of,
     short_form,
+    unique_id_of,
     unique_id_of_bootloader,
 )
 
@@ -52,10 +53,40 @@ def test_facts(key, epoch, unset, hostname, frozen, id_bytes, weekdays):
     assert not row.rtc_kept_on_power_loss
 
 
-def test_only_the_ae3_of_openmv_s_cameras_ignores_a_card():
-    cameras = [row for row in models() if row.key.startswith("openmv")]
-    assert [row.key for row in cameras if row.card_root is None] == ["openmv-ae3"]
-    assert not any(row.main_on_soft_reset for row in cameras)
+@pytest.mark.parametrize(
+    ("key", "run", "loader", "hostname"),
+    [
+        ("openmv-m4", "37c5:1202", "37c5:9202", "mpy-openmv-2"),
+        ("openmv-m7", "37c5:1203", "37c5:9203", "mpy-openmv-3"),
+        ("openmv-h7", "37c5:1204", "37c5:9204", "mpy-openmv-4"),
+        ("openmv-h7-plus", "37c5:124a", "37c5:924a", "mpy-openmv-4p"),
+        ("openmv-pure-thermal", "37c5:1205", "37c5:9205", "mpy-openmv-4p"),
+        ("openmv-n6", "37c5:1206", "37c5:9206", "mpy-stm32"),
+        ("openmv-rt1062", "37c5:1060", "15a2:0073", "openmvrt1060"),
+        ("openmv-ae3", "37c5:16e3", "37c5:96e3", "mpy-alif"),
+        ("arduino-portenta-h7", "2341:045b 2341:055b", "2341:035b", "mpy-portenta-h7"),
+        ("arduino-nicla-vision", "2341:045f 2341:055f", "2341:035f", "mpy-nicla-vision"),
+        ("arduino-giga", "2341:0466 2341:0566", "2341:0366", "mpy-giga-r1-wifi"),
+        ("esp32-s3", "303a:4001", "303a:1001", "mpy-esp32s3"),
+        ("esp32-cam", "", "", "mpy-esp32"),
+    ],
+)
+def test_under_what_a_model_shows_itself(key, run, loader, hostname):
+    def ids(seen):
+        return " ".join(f"{vid:04x}:{pid:04x}" for vid, pid in seen)
+
+    row = model(key)
+    assert (ids(row.run_ids), ids(row.bootloader_ids)) == (run, loader)
+    assert row.default_hostname == hostname
+
+
+def test_which_models_mount_a_card_at_boot():
+    without = {row.key for row in models() if row.card_root is None}
+    assert without == {
+        *("openmv-ae3", "arduino-nicla-vision", "arduino-giga", "esp32-s3", "esp32-cam"),
+    }
+    assert {row.key for row in models() if row.skip_card_file is None} == without
+    assert {row.key for row in models() if row.main_on_soft_reset} == {"esp32-s3", "esp32-cam"}
 
 
 @pytest.mark.parametrize(
@@ -146,6 +177,20 @@ def test_every_bootloader_s_number_leads_back_to_its_id(row, data):
     number = bootloader_serial_number_of(row, unique_id)
     if number is not None:
         assert unique_id_of_bootloader(row, number) == unique_id
+
+
+@given(st.sampled_from(models()), st.data())
+def test_the_id_is_told_by_the_serial_number_that_holds_it_whole(row, data):
+    unique_id = data.draw(st.binary(min_size=row.unique_id_bytes, max_size=row.unique_id_bytes))
+    for number in serial_number_of(row, unique_id):
+        whole = row.serial_rule != "st" and number == unique_id.hex()
+        assert unique_id_of(row, number.upper()) == (unique_id if whole else None)
+
+
+def test_an_esp32_s_last_digits_are_not_part_of_its_id_and_a_bridge_s_number_tells_none():
+    assert unique_id_of(model("esp32-s3"), "7CDFA10000015A5A").hex() == "7cdfa1000001"
+    assert unique_id_of(model("esp32-cam"), "7cdfa1000001") is None
+    assert unique_id_of(model("openmv-rt1062"), "0123456789abcdef00") is None
 
 
 @given(st.sampled_from(models()), st.text(max_size=30) | st.text("0123456789abcdefABCDEF \0"))

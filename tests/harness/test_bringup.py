@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from hil.bringup import _profile
+from hil import bringup
 from hil.config import load, select
+from hil.errors import BenchError
+from hil.http_target import profile_of
 
 
 @pytest.mark.parametrize(
@@ -22,4 +24,21 @@ def test_the_entry_knows_better_than_the_profile_how_long_a_boot_takes(
         f"    {line}\n"
     )
     (spec,) = select(load(devices, tmp_path, {}), None)
-    assert _profile(spec).boot_timeout_s == seconds
+    assert profile_of(spec).boot_timeout_s == seconds
+
+
+def test_what_nobody_has_foreseen_is_the_benchs_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One error that names the target, after which its other checks are skipped."""
+
+    def fails(_: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(bringup, "of_url", fails)
+    devices = tmp_path / "devices.yaml"
+    devices.write_text("targets:\n  gate:\n    kind: url\n    url: http://127.0.0.1:1\n")
+    (spec,) = select(load(devices, tmp_path, {}), None)
+    with pytest.raises(BenchError, match="Too many open files") as caught:
+        bringup.bring_up(spec, tmp_path)
+    assert caught.value.target == "gate"

@@ -40,10 +40,12 @@ targets:
     kind: board
     model: openmv-n6
     usb_serial: {board.record.serial_number}
+    provision: true
   shed:
     kind: board
     model: openmv-ae3
     usb_serial: 0123456789abcdef
+    provision: true
 """
     )
 

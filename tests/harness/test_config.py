@@ -17,6 +17,7 @@ from hil.boards.table import models
 from hil.document import Document
 from hil.errors import ConfigError
 from hil.secrets import SecretStr
+from hil.target_entry import FIELDS
 
 
 @pytest.fixture
@@ -94,7 +95,7 @@ def test_every_commented_example_is_sound_and_every_model_has_one():
     assert not document.mistakes, str(document.error())
     assert {spec.model for spec in targets.values()} - {None} == {row.key for row in models()}
     assert targets["porch"].wifi == config.Wifi("bench", targets["garden"].wifi.key)
-    for field in config._FIELDS:
+    for field in FIELDS:
         assert re.search(rf"(?m)^#   {field} ", head), f"{field} is not explained"
 
 
@@ -291,6 +292,7 @@ def test_all_mistakes_are_told_at_once_in_the_file_s_order(mistakes):
         (board(usb_serial=""), "5:5: 'usb_serial' has no value"),
         (board(usb_serial="a b"), "5:17: 'usb_serial' holds a blank"),
         (board(usb_serial=None, port="/dev/ttyACM0"), "5:11: '/dev/ttyACM0' may be another board"),
+        (board(port="/dev/ttyACM0"), "6:5: 'port' may lead to another board than 'usb_serial'"),
         (board(name="x"), "6:5: unknown key 'name'"),
         (board(hostname="porch.local"), "6:15: 'hostname' goes without '.local'"),
         (board(hostname="x" * 33), "6:15: 'hostname' is 1 to 32"),
@@ -324,6 +326,7 @@ def test_a_mistake_and_where_it_stands(mistakes, text, told):
     [
         ("usb_serial", "aabb", "AABB"),
         ("port", "/dev/serial/by-id/x", "/dev/serial/by-id/x"),
+        ("unique_id", "00112233445566778899aabb", "00112233445566778899AABB"),
         ("hostname", "omv-porch", "OMV-porch"),
     ],
 )
@@ -331,7 +334,7 @@ def test_two_targets_are_not_one_board(mistakes, key, one, other):
     text = "targets:\n"
     for name, value in (("porch", one), ("gate", other)):
         text += f"  {name}:\n    kind: board\n    model: openmv-n6\n    {key}: {value}\n"
-        text += f"    usb_serial: {name}\n" if key == "hostname" else ""
+        text += f"    usb_serial: {name}\n" if key in ("unique_id", "hostname") else ""
     (line,) = mistakes(text)
     assert f"target 'porch' has the same '{key}'" in line
 
@@ -424,7 +427,7 @@ def test_two_boards_on_one_switch_would_go_off_together(mistakes):
 # --- anything at all -----------------------------------------------------------------------------
 
 _word = st.one_of(
-    st.sampled_from(sorted(config._FIELDS)),
+    st.sampled_from(sorted(FIELDS)),
     st.sampled_from(
         ["targets", "porch", "<<", "${X}", "~", "1", "true", ".nan", "/", "ssid", "name"]
     ),
@@ -473,6 +476,36 @@ def test_any_tree_is_read_or_refused(tree):
     import json  # JSON is YAML
 
     _only_config_error(json.dumps(tree))
+
+
+_ENTRY = {
+    "kind": "board",
+    "model": "openmv-n6",
+    "usb_serial": "33",
+    "port": "rfc2217://loft-pi:4000",
+    "unique_id": "00112233445566778899aabb",
+    "hostname": "omv-porch",
+    "url": "http://10.0.0.7",
+    "provision": "true",
+    "flash": {"image": "app.bin"},
+    "password": "${PORCH}",
+    "wifi": {"ssid": "bench", "key": "${WIFI}"},
+    "boot_timeout_s": 3,
+    "power": {"uhubctl": {"hub": "1-1", "port": 2}},
+}
+
+
+@given(
+    st.fixed_dictionaries(
+        {}, optional={key: st.just(value) | _tree for key, value in _ENTRY.items()}
+    )
+)
+@settings(max_examples=300, deadline=None)
+def test_any_value_among_sound_ones_is_read_or_refused(entry):
+    """So that each field is looked at beside each other one, and either may be anything."""
+    import json
+
+    _only_config_error(json.dumps({"targets": {"porch": entry}}))
 
 
 # --- ports behind a serial server ---------------------------------------------------------------

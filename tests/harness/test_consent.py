@@ -66,6 +66,9 @@ def test_only_an_entry_with_provision_gives_consent() -> None:
     assert TargetSpec("porch", "", "board", provision=True).consent().target == "porch"
     with pytest.raises(NoConsentError, match=r"^porch: .*only read\n  -> 'provision: true'"):
         TargetSpec("porch", "", "board").consent()
+    with pytest.raises(NoConsentError, match=r"^web: .*a URL") as told:
+        TargetSpec("web", "", "url").consent()
+    assert "provision" not in str(told.value), "which a URL has no use for"
     with pytest.raises(TypeError, match=r"devices\.yaml"):
         Consent("porch", object())
 
@@ -183,7 +186,7 @@ def test_the_listed_programs_name_nothing_that_writes() -> None:
     listed = "\n".join(reading.programs())
     for word in ("open(", "remove", "rename", "mkdir", "reset", "bootloader", "datetime", "write"):
         assert word not in listed
-    assert len(reading.programs()) == 5
+    assert len(reading.programs()) == 6
 
 
 # --- and what is left ---------------------------------------------------------------------------

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import re
-import shutil
 import socket
 import struct
-import subprocess
 import sys
 import threading
 import time
@@ -15,6 +12,7 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from avahi_rig import beside_avahi
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -222,40 +220,21 @@ def test_any_text_is_a_name_that_can_be_asked_for_or_no_host_name(text):
 
 
 def test_avahi_answers(require_program, tmp_path, hostname):
-    """In a network namespace of its own, so that it disturbs nobody."""
-    require_program("avahi-daemon", "avahi-daemon")
-    require_program("unshare", "util-linux")
-    require_program("ip", "iproute2")
-    if os.geteuid() != 0:
-        pytest.skip("needs root: avahi-daemon runs in a network namespace of the test's own")
-    (tmp_path / "avahi.conf").write_text(
-        f"[server]\nhost-name={hostname}\nuse-ipv6=no\nenable-dbus=no\n"
-        "allow-interfaces=hil0\n"
-        "[wide-area]\n[publish]\n[reflector]\n[rlimits]\n"
+    told = beside_avahi(
+        require_program,
+        tmp_path,
+        server=f"host-name={hostname}\nallow-interfaces=hil0\n",
+        links="""
+            ip link add name hil0 type veth peer name hil1
+            ip addr add 10.99.0.7/24 dev hil0
+            ip link set hil1 up
+            ip link set hil0 up
+            ip route add 224.0.0.0/4 dev hil0
+        """,
+        program=(
+            "from hil.deadline import Deadline\nfrom hil.discovery import mdns\n"
+            "start_avahi()\n"
+            f"print(mdns.lookup(['{hostname}'], Deadline.after(20), ['10.99.0.7']))\n"
+        ),
     )
-    (tmp_path / "ask.py").write_text(
-        "from hil.deadline import Deadline\nfrom hil.discovery import mdns\n"
-        f"print(mdns.lookup(['{hostname}'], Deadline.after(20), ['10.99.0.7']))\n"
-    )
-    script = f"""
-        set -e
-        mount -t tmpfs none /run
-        ip link set lo up
-        ip link add name hil0 type veth peer name hil1
-        ip addr add 10.99.0.7/24 dev hil0
-        ip link set hil1 up
-        ip link set hil0 up
-        ip route add 224.0.0.0/4 dev hil0
-        avahi-daemon --no-drop-root --no-chroot --no-proc-title -f {tmp_path}/avahi.conf >&2 &
-        {sys.executable} {tmp_path}/ask.py || true
-        kill $!
-    """
-    isolated = subprocess.run(
-        [shutil.which("unshare") or "unshare", "--net", "--mount", "sh", "-c", script],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    if re.search("Operation not permitted|not supported|Unknown device", isolated.stderr):
-        pytest.skip(f"no network namespace here: {isolated.stderr.strip().splitlines()[-1]}")
-    assert "addresses=('10.99.0.7',)" in isolated.stdout, isolated.stderr
+    assert "addresses=('10.99.0.7',)" in told

@@ -6,6 +6,8 @@ import json
 from dataclasses import replace
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from mocked_usb import Plugged, python
 
 from hil.boards.table import bootloader_serial_number_of, model, models, serial_number_of
@@ -194,6 +196,31 @@ def test_a_device_that_is_unplugged_while_it_is_read_is_not_there(tmp_path):
     (found,) = sysfs.devices(tmp_path)
     assert (found.location, found.vid, found.pid) == ("1-1", 0x37C5, 0x9206)
     assert found.serial_number == "\ufffd00\n"
+
+
+@example({"1-1": {"idVendor": b"-1", "idProduct": b"12345678"}})
+@example({"1-1": {"idVendor": b"37c5", "idProduct": b"9206", "serial": b"\x1b[2J\xff\n"}})
+@given(
+    st.dictionaries(
+        st.sampled_from(["1-1", "2-1.4", "1-1:1.0", "usb1", "1-x", "-"]),
+        st.dictionaries(
+            st.sampled_from(["idVendor", "idProduct", "serial", "product"]), st.binary(max_size=12)
+        ),
+    )
+)
+def test_whatever_sysfs_holds_is_a_device_or_none(tmp_path_factory, tree):
+    folder = tmp_path_factory.mktemp("sys")
+    for name, files in tree.items():
+        (folder / name).mkdir()
+        for file, content in files.items():
+            (folder / name / file).write_bytes(content)
+    found = sysfs.devices(folder)
+    assert {one.location for one in found} <= tree.keys() - {"1-1:1.0", "usb1"}
+    for one in found:
+        assert 0 <= one.vid <= 0xFFFF
+        assert 0 <= one.pid <= 0xFFFF
+        port = usb._portless(one)
+        assert str(port).isprintable()
 
 
 def test_without_sysfs_there_are_no_devices(tmp_path):

@@ -18,7 +18,7 @@ from hil import config
 from hil.config import TargetSpec
 from hil.deadline import Deadline
 from hil.discovery.usb import UsbPort
-from hil.doctor import Examined, examined, programs
+from hil.doctor import Examined, examined, print_table, programs
 from hil.doctor.examined import Probe
 from hil.doctor.examining import host_probes
 from hil.doctor.host import Host
@@ -105,6 +105,29 @@ def test_a_probe_that_hangs_holds_nothing_up() -> None:
     ]
     assert "did not come back" in found[1].told
     assert found[3].next_step == "plug it in"
+
+
+def test_a_probe_with_a_bug_says_so_at_once() -> None:
+    def buggy(deadline: Deadline) -> Iterator[Examined]:
+        yield Examined("porch", "secrets", "ok", "all set")
+        raise ZeroDivisionError("division by zero")
+
+    start = time.monotonic()
+    found = examined.run([Probe("porch", "port", buggy)], Deadline.after(20))
+    assert time.monotonic() - start < 10
+    assert [(one.what, one.status) for one in found] == [("secrets", "ok"), ("port", "fail")]
+    assert "ZeroDivisionError: division by zero" in found[1].told
+    assert "test_doctor_host.py:" in found[1].told
+
+
+def test_a_long_path_is_shown_whole(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    path = "/" + "a" * 200
+    print_table([Examined("host", "inventory", "fail", path, f"mend {path}")])
+    told = "".join(line.removeprefix(" fail  host").strip() for line in capsys.readouterr().out)
+    assert told.count("a" * 200) == 2
 
 
 def test_what_was_lent_is_given_back_before_the_end() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import hashlib
 import http.server
 import socket
 import subprocess
@@ -11,9 +13,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from serial_server import ser2net
 from test_discovery_mdns import Responder
@@ -28,7 +31,8 @@ from hil.discovery import usb
 from hil.discovery.usb import UsbPort
 from hil.doctor import Examined, examined, own_words, target
 from hil.doctor import examine as examine_all
-from hil.errors import BoardError
+from hil.errors import BenchError, BoardError
+from hil.flash import record
 from hil.link import files
 from hil.link.board import BoardLink
 from hil.virtual.board import VirtualBoard
@@ -64,7 +68,8 @@ def examine(tmp_path: Path) -> Examine:
         path.write_text("targets:\n  porch:\n" + "".join(f"    {field}\n" for field in fields))
         spec: TargetSpec = config.read(path).targets["porch"]
         deadline = Deadline.after(15)
-        look = target.Look(usb.attached() if ports is None else ports, repl=repl)
+        here = usb.attached() if ports is None else ports
+        look = target.Look(here, repl=repl, state=tmp_path / ".hil")
         look.names.ask([spec.hostname] if spec.hostname else [], deadline)
         found = examined.run([target.probe(spec, look)], deadline)
         assert {one.who for one in found} == {"porch"}
@@ -75,6 +80,12 @@ def examine(tmp_path: Path) -> Examine:
 
 def listed(board: VirtualBoard) -> list[str]:
     return ["kind: board", "model: openmv-n6", f"usb_serial: {board.record.serial_number}"]
+
+
+def on_the_network(board: VirtualBoard) -> None:
+    with BoardLink("porch", board.device, consent=board.consent) as link, link.repl(soon()) as repl:
+        connect = "import network\nw=network.WLAN(network.STA_IF)\nw.active(True)\nw.connect('v')"
+        repl.exec(f"{connect}\nwhile not w.isconnected(): pass", soon())
 
 
 #: All but 200 kB of the flash.
@@ -176,16 +187,86 @@ def test_a_port_without_permission_is_told(
     assert "no permission" in found["port"].told
 
 
+def test_a_port_without_permission_names_the_way_in(
+    examine: Examine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Also a UART bridge's, which is among no board's ports."""
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    monkeypatch.setattr("hil.doctor.newcomers.way_in", lambda device: f"usermod for {device}")
+    (tmp_path / "ttyUSB0").touch()
+    found = examine("kind: board", "model: esp32-cam", f"port: {tmp_path / 'ttyUSB0'}")
+    assert found["port"].next_step == f"usermod for {tmp_path / 'ttyUSB0'}"
+
+
+def test_locks_that_cannot_be_used_end_no_examination(
+    examine: Examine, board: VirtualBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def holder(key: object) -> None:
+        raise BenchError("the folder of the boards' locks cannot be used")
+
+    monkeypatch.setattr(lock, "holder", holder)
+    found = examine(*listed(board), "power: {command: {off: ['true'], on: ['true']}}")
+    assert (found["port"].status, found["power"].status) == ("fail", "ok")
+    assert "locks cannot be used" in found["port"].told
+
+
+# --- its power ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "told"),
+    [
+        ("Port 2: 0503 power highspeed enable connect", "ok", "port 2 of hub 1-1"),
+        ("Port 2: 0000 off", "fail", "port 2 of hub 1-1 is off"),
+        ("Port 3: 0000 off", "warn", "hub 1-1 has no port 2: its power cannot be switched"),
+    ],
+)
+def test_its_port_at_a_hub_is_looked_at(
+    examine: Examine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    said: str,
+    status: str,
+    told: str,
+) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/uhubctl").write_text(
+        f"#!/bin/sh\necho $* >> {tmp_path}/asked\n"
+        f"echo 'Current status for hub 1-1 [2109:2813 USB2.0 Hub, USB 2.10, 4 ports, ppps]'\n"
+        f"echo '  {said}'\n"
+    )
+    (tmp_path / "bin/uhubctl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    entry = ("kind: board", "model: openmv-n6", "usb_serial: 0123")
+    found = examine(*entry, "power: {uhubctl: {hub: 1-1, port: 2}}")
+    assert (found["power"].status, found["power"].told) == (status, told)
+    assert bool(found["power"].next_step) == (status != "ok")
+    assert (tmp_path / "asked").read_text() == "-l 1-1 -p 2\n", "and nothing is switched"
+
+
+def test_a_power_command_that_is_not_there_is_told(examine: Examine) -> None:
+    entry = ("kind: board", "model: openmv-n6", "usb_serial: 0123")
+    found = examine(*entry, "power: {command: {off: ['true'], on: [relay-8, 'on']}}")
+    assert found["power"].status == "warn"
+    assert "there is no program 'relay-8'" in found["power"].told
+    assert "on PATH" in found["power"].next_step
+
+
 # --- the board itself ---------------------------------------------------------------------------
 
 
 def test_a_sound_board_is_ok_all_over(examine: Examine, board: VirtualBoard) -> None:
     with BoardLink("porch", board.device, consent=board.consent) as link, link.repl(soon()) as repl:
         rtc.set_clock(repl, round(time.time()), soon())
-    found = examine(*listed(board), f"unique_id: {board.unique_id.hex()}", repl=True)
-    assert {one.what: one.status for one in found.values()} == dict.fromkeys(
-        ("secrets", "profile", "port", "REPL", "firmware", "clock", "room", "journal"), "ok"
-    )
+    entry = (*listed(board), f"unique_id: {board.unique_id.hex()}", "provision: true")
+    found = examine(*entry, repl=True)
+    sound = ("secrets", "profile", "port", "REPL", "firmware", "clock", "room", "journal")
+    assert {one.what: one.status for one in found.values()} == {
+        **dict.fromkeys(sound, "ok"),
+        "mDNS": "skip",  # a run gives it its name,
+        "address": "note",  # connects it,
+        "HTTP": "skip",  # and deploys what answers there
+    }
     assert board.unique_id.hex() in found["REPL"].told
     assert "MicroPython 1." in found["firmware"].told
     assert board.control("status")["boots"] == 1
@@ -203,6 +284,112 @@ def test_firmware_of_another_model_is_told(examine: Examine, board: VirtualBoard
     found = examine(*entry, repl=True)
     assert found["firmware"].status == "warn"
     assert "expected: OPENMV_AE3" in found["firmware"].told
+
+
+# --- its firmware -------------------------------------------------------------------------------
+
+
+def to_flash(board: VirtualBoard, *image: bytes) -> list[str]:
+    """The entry of a board that is to be flashed with this image, which lies beside the file."""
+    (board.state.parent / "app.bin").write_bytes(b"\0".join(image))
+    return [*listed(board), "provision: true", "flash: {image: app.bin, command: 'true'}"]
+
+
+def reported(board: VirtualBoard) -> record.Reported:
+    with BoardLink("porch", board.device, consent=board.consent) as link, link.repl(soon()) as repl:
+        return record.report(repl, soon())
+
+
+def test_an_image_that_is_not_there_is_told_without_asking_the_board(
+    examine: Examine, board: VirtualBoard, tmp_path: Path
+) -> None:
+    entry = to_flash(board)
+    (tmp_path / "app.bin").unlink()
+    for repl, firmware in ((False, None), (True, "note")):
+        found = examine(*entry, repl=repl)
+        assert found["images"].status == "fail"
+        assert f"{tmp_path / 'devices.yaml'}:7:20: " in found["images"].told
+        assert "build it first" in found["images"].next_step
+        assert (found["firmware"].status if "firmware" in found else None) == firmware
+
+
+def test_an_image_for_another_model_is_told(examine: Examine, board: VirtualBoard) -> None:
+    found = examine(*to_flash(board, b"OPENMV_AE3"))
+    assert found["images"].status == "fail"
+    assert "is built for OPENMV_AE3, and an OpenMV N6 is OPENMV_N6" in found["images"].told
+
+
+def test_what_cannot_be_flashed_here_is_told(
+    examine: Examine, board: VirtualBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = [line.replace(", command: 'true'", "") for line in to_flash(board, b"OPENMV_N6")]
+    monkeypatch.setenv("PATH", "/nowhere")
+    found = examine(*entry)
+    assert found["images"].status == "fail"
+    assert "dfu-util" in found["images"].told
+    assert found["images"].next_step
+
+
+def test_a_virtual_board_s_image_is_looked_at_too(examine: Examine, tmp_path: Path) -> None:
+    (tmp_path / "app.bin").write_bytes(b"")
+    entry = ("kind: virtual", "model: openmv-n6", "provision: true", "flash: {image: app.bin}")
+    found = examine(*entry)
+    assert (found["images"].status, found["port"].status) == ("fail", "skip")
+
+
+@pytest.mark.parametrize(
+    ("build", "told"),
+    [
+        ("v9.9.9 on 2030-01-01", "expected: v9.9.9 on 2030-01-01: a run flashes it"),
+        ("its own", "the expected version, and not flashed by this bench: a run flashes it"),
+        ("", "is not known, this bench has not flashed it: a run flashes it"),
+    ],
+)
+def test_what_this_bench_has_not_flashed_is_compared_by_its_version(
+    examine: Examine, board: VirtualBoard, build: str, told: str
+) -> None:
+    version = reported(board).build if build == "its own" else build
+    found = examine(*to_flash(board, b"OPENMV_N6", version.encode()), repl=True)
+    assert (found["images"].status, found["firmware"].status) == ("ok", "note")
+    assert told in found["firmware"].told
+    assert found["firmware"].next_step == "'hil flash porch' does it now"
+
+
+def test_what_this_bench_has_flashed_is_compared_by_its_content(
+    examine: Examine, board: VirtualBoard, tmp_path: Path
+) -> None:
+    entry, now = to_flash(board, b"OPENMV_N6", b"one"), reported(board)
+    sha = hashlib.sha256((tmp_path / "app.bin").read_bytes()).hexdigest()
+    flashed = record.Record(board.unique_id, {"FIRMWARE": sha}, now)
+    record.save(tmp_path / ".hil", flashed)
+    found = examine(*entry, repl=True)
+    assert found["firmware"].status == "ok"
+    assert "what devices.yaml expects, by content" in found["firmware"].told
+
+    since = dataclasses.replace(now, build="v1.2.3 on 2020-01-01")
+    record.save(tmp_path / ".hil", dataclasses.replace(flashed, reported=since))
+    assert examine(*entry, repl=True)["firmware"].status == "note", "flashed by others meanwhile"
+
+    record.save(tmp_path / ".hil", flashed)
+    found = examine(*to_flash(board, b"OPENMV_N6", b"two"), repl=True)
+    assert found["firmware"].status == "note"
+    assert "FIRMWARE was flashed with another image" in found["firmware"].told
+    assert board.control("status")["boots"] == 1
+
+
+def test_while_a_board_is_asked_it_is_locked(
+    examine: Examine, board: VirtualBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[object] = []
+
+    def look(*_: object) -> tuple[int, bool]:
+        seen.append(lock.holder(board.record.serial_number))
+        return 10**6, False
+
+    monkeypatch.setattr(own_words, "_looked", look)
+    examine(*listed(board), repl=True)
+    assert "examining porch" in str(seen[0])
+    assert lock.holder(board.record.serial_number) is None
 
 
 @pytest.mark.parametrize(("provision", "status"), [("true", "note"), ("false", "warn")])
@@ -232,16 +419,43 @@ def test_a_full_flash_is_told(examine: Examine, board: VirtualBoard) -> None:
     assert "deploy" in found["room"].next_step
 
 
-@given(st.binary() | st.text("()[],0123456789eTrue'\\").map(str.encode))
-def test_whatever_a_board_answers_it_is_its_room_or_its_fault(answer: bytes) -> None:
-    class Board:
-        def exec(self, code: str, deadline: Deadline) -> bytes:
-            return answer
+@dataclasses.dataclass
+class Says:
+    """A REPL that gives one answer to everything."""
 
+    answer: bytes
+    port: object = dataclasses.field(default_factory=lambda: SimpleNamespace(target="porch"))
+
+    def exec(self, code: str, deadline: Deadline) -> bytes:
+        return self.answer
+
+
+#: Literals, and what nearly is one: some nested too deep for the parser, some with keys that cannot
+#: be hashed, numbers that are none.
+ANSWERS = (
+    st.binary()
+    | st.text("()[]{}:,0123456789eTrue'\\").map(str.encode)
+    | st.lists(st.integers() | st.floats() | st.text() | st.none(), min_size=2, max_size=5)
+    .map(tuple)
+    .map(lambda value: repr(value).encode())
+    | st.sampled_from([b"(" * 5000, b"{[]: 1}", b"(1e999, 0)", b"('', '', '', '', 1e999)"])
+)
+
+
+@given(ANSWERS)
+def test_whatever_a_board_answers_it_is_its_room_or_its_fault(answer: bytes) -> None:
     with contextlib.suppress(BoardError):
-        room, journal = own_words._looked(Board(), soon())  # type: ignore[arg-type]
+        room, journal = own_words._looked(Says(answer), soon())  # type: ignore[arg-type]
         assert isinstance(room, int)
         assert isinstance(journal, bool)
+
+
+@given(ANSWERS)
+@example(b"('', '', '', '', 1e999)")
+def test_whatever_a_board_answers_it_is_its_firmware_or_its_fault(answer: bytes) -> None:
+    with contextlib.suppress(BoardError):
+        told = record.report(Says(answer), soon())  # type: ignore[arg-type]
+        assert [type(one) for one in dataclasses.astuple(told)] == [str, str, str, str, int]
 
 
 def test_a_remote_port_is_opened_for_its_repl_only(examine: Examine) -> None:
@@ -352,6 +566,7 @@ def test_an_address_that_does_not_answer_is_told(
     found = examine("kind: url", "url: http://127.0.0.1:9")
     assert found["HTTP"].status == "fail"
     assert "no answer" in found["HTTP"].told
+    assert "is 'url' right" in found["HTTP"].next_step, "a URL has no REPL to look at"
 
 
 def test_a_name_that_two_boards_claim_is_told(examine: Examine, board: VirtualBoard) -> None:
@@ -361,6 +576,30 @@ def test_a_name_that_two_boards_claim_is_told(examine: Examine, board: VirtualBo
     assert found["mDNS"].status == "fail"
     assert "127.0.0.1 and 127.0.0.9" in found["mDNS"].told
     assert "own 'hostname'" in found["mDNS"].next_step
+
+
+def test_a_board_that_is_only_read_needs_a_name_to_be_reached_by(
+    examine: Examine, board: VirtualBoard
+) -> None:
+    found = examine(*listed(board), repl=True)
+    assert (found["mDNS"].status, found["address"].status) == ("fail", "warn")
+    assert "no way to reach it" in found["mDNS"].told
+    assert found["HTTP"].status == "skip"
+    assert examine(*listed(board))["HTTP"].next_step == "hil doctor --repl"
+
+
+@pytest.mark.parametrize("provision", ["true", "false"])
+def test_without_a_name_the_address_is_the_board_s_own_word(
+    examine: Examine, board: VirtualBoard, provision: str
+) -> None:
+    on_the_network(board)
+    found = examine(*listed(board), f"provision: {provision}", repl=True)
+    assert (found["address"].status, found["address"].told) == (
+        "ok",
+        f"the board says {board.address}",
+    )
+    assert f"no answer from {board.url}" in found["HTTP"].told
+    assert found["HTTP"].status == ("note" if provision == "true" else "fail")
 
 
 @pytest.mark.parametrize(("provision", "status"), [("true", "note"), ("false", "fail")])
@@ -381,9 +620,7 @@ def test_a_name_that_nobody_answers_for_is_told(
 def test_a_name_that_leads_to_another_board_is_told(examine: Examine, board: VirtualBoard) -> None:
     """The board itself says over serial that its address is another one."""
     name = f"hil-doctor-{board.unique_id.hex()[8:16]}"
-    with BoardLink("porch", board.device, consent=board.consent) as link, link.repl(soon()) as repl:
-        connect = "import network\nw=network.WLAN(network.STA_IF)\nw.active(True)\nw.connect('v')"
-        repl.exec(f"{connect}\nwhile not w.isconnected(): pass", soon())
+    on_the_network(board)
     with Responder(name, "127.0.0.1"):
         found = examine(*listed(board), f"hostname: {name}", "provision: true", repl=True)
     assert found["address"].status == "fail"

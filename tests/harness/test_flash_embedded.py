@@ -11,10 +11,15 @@ from typing import Any
 
 import pytest
 
-from hil import bringup, config
+from hil import bringup, config, recovery
+from hil.deadline import Deadline
+from hil.flash import flow
 from hil.flash import virtual as method
 from hil.flash.method import FlashError, Job, Step
+from hil.link import files
+from hil.link.board import BoardLink
 from hil.target import Target
+from hil.virtual.board import VirtualBoard
 from hil.virtual.bootloader import BLOCK
 from hil.virtual.firmware import DamagedImageError, Partitions, parse
 
@@ -61,6 +66,47 @@ def test_each_run_flashes_what_was_built_for_it(
             versions.append(version)
     assert "factory" not in "".join(versions)
     assert versions[0] != versions[1]
+
+
+DEAF_ONCE = b"""
+import micropython, os
+if 'started' not in os.listdir():
+    micropython.kbd_intr(-1)
+    with open('started', 'w') as f:
+        f.write('once')
+    while True:
+        pass
+"""
+
+
+def test_a_board_that_does_not_answer_is_brought_back_and_then_flashed(
+    inventory: config.Inventory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its application takes no Ctrl-C; after a power cycle it does."""
+    monkeypatch.setattr(recovery, "FIRST_ANSWER_S", 2.0)
+    monkeypatch.setattr(recovery, "BUDGET_S", 8.0)
+    monkeypatch.setattr(flow, "_ASK_S", 2.0)
+    deadline = Deadline.after(30)
+    with (
+        VirtualBoard.start("n6", "openmv-n6", state=tmp_path / "boards" / "n6") as board,
+        BoardLink("n6", board.device, consent=board.consent) as link,
+        link.repl(deadline) as repl,
+    ):
+        files.write_file(repl, "main.py", DEAF_ONCE, deadline)
+        writes = board.control("status")["block_writes"]
+    power = bringup.power_virtual
+
+    def power_and_wait(*arguments: Any) -> VirtualBoard | None:
+        board = power(*arguments)
+        assert board
+        while board.control("status")["block_writes"] == writes:  # it is deaf before it writes
+            assert not deadline.expired
+        return board
+
+    monkeypatch.setattr(bringup, "power_virtual", power_and_wait)
+    with up(inventory, "n6", tmp_path) as target:
+        assert "-hil.factory." not in target.about
+        assert any("; power has brought it back: Ctrl-C" in note for note in target.notes)
 
 
 def test_boards_are_flashed_at_once_each_with_its_own(

@@ -56,7 +56,7 @@ def job_for(
         "virtual",
         images(row.key) if given is None else given,
         link,
-        provision=True,
+        link.consent,
         unique_id=board.unique_id,
         virtual=board,
     )
@@ -135,9 +135,9 @@ def test_a_board_that_waits_in_its_bootloader_is_flashed_without_its_repl(
     board: VirtualBoard,
 ) -> None:
     with BoardLink(board.name, board.device, consent=board.consent) as link:
-        assert not method.is_waiting(job_for(board, link), Deadline.after(0))
+        assert method.waiting(job_for(board, link), Deadline.after(1)) is None
         enter(board)
-        assert method.is_waiting(job_for(board, link), Deadline.after(1))
+        assert method.waiting(job_for(board, link), Deadline.after(1)) == board.unique_id
     job = flash(board, in_bootloader=True, unique_id=None)
     assert version(board) == version_of(job.images)
 
@@ -301,12 +301,6 @@ def test_one_core_alone_is_refused(tmp_path: Path) -> None:
     ):
         run_flow(board, tmp_path, given=images("openmv-ae3")[:1])
     assert error.value.reason is Reason.INCOMPLETE
-
-
-def test_a_board_without_consent_is_refused(board: VirtualBoard, tmp_path: Path) -> None:
-    with pytest.raises(RefusedError) as error:
-        run_flow(board, tmp_path, provision=False)
-    assert error.value.reason is Reason.NO_CONSENT
 
 
 @pytest.mark.parametrize("fault", ["stays", "gone"])

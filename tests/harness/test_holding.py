@@ -47,12 +47,14 @@ def start() -> Iterator[Start]:
     """``hil …`` in a process of its own, up to its first line."""
     started = []
 
-    def start(*words: str) -> subprocess.Popen[str]:
+    def start(*words: str, session: bool = False) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [sys.executable, "-m", "hil", *words],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=session,
         )
         started.append(process)
         return process
@@ -104,11 +106,12 @@ def test_a_command_that_is_not_there_is_one_line(start: Start) -> None:
 
 def test_a_hold_in_the_background_is_released(start: Start) -> None:
     begun = start("lock", "hold", "porch", "--for", "lunch", "--background")
-    assert begun.wait(20) == 0, begun.communicate()
+    output, error = begun.communicate(timeout=20)  # ends where nobody has its streams any more
+    assert (begun.returncode, error) == (0, "")
     holder = lock.holder(SERIAL)
     assert holder
     assert holder.purpose == "lunch"
-    assert f"process {holder.pid} holds porch" in said(begun)
+    assert f"process {holder.pid} holds porch" in output
     released = hil("lock", "release", "porch")
     assert released.exit_code == 0, released.output
     assert "for lunch" in released.output
@@ -122,6 +125,20 @@ def test_release_ends_the_command_too(start: Start) -> None:
     assert said(process) == "runs\n"
     assert hil("lock", "release", "porch").exit_code == 0
     assert process.wait(10) == 128 + signal.SIGTERM
+
+
+def test_ctrl_c_is_the_command_s(start: Start) -> None:
+    """As at a terminal, whose Ctrl-C goes to all: a REPL goes on after it."""
+    code = (
+        "try:\n print('runs', flush=True); input()\n"
+        "except KeyboardInterrupt: print('goes on', flush=True)\n"
+        "import sys, time; time.sleep(0.5); sys.exit(7)"
+    )
+    process = start("lock", "hold", "porch", "--", sys.executable, "-c", code, session=True)
+    assert said(process) == "runs\n"
+    os.killpg(process.pid, signal.SIGINT)
+    assert said(process) == "goes on\n"
+    assert process.wait(10) == 7
 
 
 def test_a_run_is_never_ended_by_release() -> None:
@@ -141,6 +158,17 @@ def test_whoever_waits_for_a_hold_is_told_whose(start: Start) -> None:
         assert process.returncode == 3
         assert f"waiting for porch: held by {lock.holder(SERIAL)}" in error
         assert "Traceback" not in error
+
+
+def test_a_hold_in_the_background_that_cannot_be_says_why(start: Start) -> None:
+    with lock.hold(SERIAL, "checks on porch", Deadline.after(5)):
+        begun = start("lock", "hold", "porch", "--wait", "0.3s", "--background")
+        output, error = begun.communicate(timeout=20)
+        assert (begun.returncode, output) == (3, "")
+        waiting, told, hint = error.splitlines()
+        assert waiting == f"waiting for porch: held by {lock.holder(SERIAL)}"
+        assert told == f"hil: porch: {SERIAL} is held by {lock.holder(SERIAL)}"
+        assert "wait for it to end" in hint
 
 
 def test_a_killed_hold_has_let_go(start: Start) -> None:

@@ -128,10 +128,28 @@ def test_the_list_of_a_bench_where_not_all_is_well(hil, written):
             "1-3.3",
         ),
         ("esp32-s3", "absent", "", ""),
-        (None, "unlisted", "/dev/ttyACM8", "1-6"),
+        (
+            None,
+            "unlisted; an OpenMV camera with old firmware, which does not tell its model",
+            "/dev/ttyACM8",
+            "1-6",
+        ),
         (None, "unlisted; in its bootloader", "", "1-2.3"),
         (None, "unlisted; in its bootloader", "", "1-3.1"),
     ]
+
+
+def test_a_board_whose_driver_is_missing_is_there_and_has_no_port(hil, written):
+    n6, ae3, *_ = BENCH
+    done = hil(
+        (replace(n6, ttys=()), replace(ae3, ttys=(), serial="00")),
+        *("list", "--json", "--devices", str(written / "devices.yaml")),
+    )
+    assert done.returncode == 0, done.stderr
+    rows = {row["location"]: row for row in json.loads(done.stdout)}
+    assert rows["1-2.1"]["target"] == "n6"
+    assert rows["1-2.1"]["state"].startswith("attached, but it shows no serial port: ")
+    assert rows["1-2.2"]["state"] == "unlisted; shows no serial port"
 
 
 def test_every_suggestion_can_be_taken(hil, tmp_path):
@@ -147,6 +165,17 @@ def test_every_suggestion_can_be_taken(hil, tmp_path):
     assert re.fullmatch(r"n6-2-[0-9a-f]{6}", targets["n6-2"].hostname)
 
 
+def test_other_programs_read_the_same_numbers(hil, tmp_path):
+    """YAML 1.1 takes 0011 for an octal number, and 1.2 takes 306E37 for one in powers of ten."""
+    hil((BENCH[0], BENCH[1], replace(BENCH[3], serial="306E37563136")), "init")
+    found = entries((tmp_path / "devices.yaml").read_text())
+    assert [entry["usb_serial"] for entry in found.values()] == [
+        "346534563033",
+        "0011223344556677",
+        "306E37563136",
+    ]
+
+
 def test_what_consent_means_is_said(written):
     text = (written / "devices.yaml").read_text()
     assert "provision         true is your consent that hil writes on this board" in text
@@ -155,7 +184,8 @@ def test_what_consent_means_is_said(written):
 
 def test_boards_that_cannot_be_listed_are_told_in_comments(hil, tmp_path):
     """And the bridge's entry loads once its comment is taken away."""
-    hil((BENCH[0], BRIDGE, LOADER, OLD, replace(BENCH[6], pid=0x0066)), "init")
+    resetting = replace(BENCH[1], pid=0x96E3, ttys=(), serial=None)
+    hil((BENCH[0], BRIDGE, LOADER, OLD, replace(BENCH[6], pid=0x0066), resetting), "init")
     text = (tmp_path / "devices.yaml").read_text()
     assert list(entries(text)) == ["n6"]
     told = " ".join(text.split("\n\n", 2)[2].replace("\n  #", "").split())
@@ -166,8 +196,12 @@ def test_boards_that_cannot_be_listed_are_told_in_comments(hil, tmp_path):
         " 0033001F3033510634323437). Press its reset, or flash it; then `hil init` again. While it"
         " runs, its serial number is 346534563033."
     ) in told
+    assert (
+        "OpenMV AE3, at USB 1-2.2, is in its bootloader (USB 37c5:96e3, serial number there none)."
+        " Every reset takes it through there. If it stays: press its reset, or flash it;"
+    ) in told
     assert "An OpenMV camera with old firmware, at /dev/ttyACM8, USB 1-6" in told
-    assert "model: … usb_serial: 306A37563141" in told
+    assert 'model: … usb_serial: "306A37563141"' in told
     assert "Arduino GIGA R1 WiFi, at /dev/ttyACM6, USB 1-3.3: it runs other firmware" in told
 
     before, cam, after = text.partition("  # cam:\n")

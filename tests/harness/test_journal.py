@@ -20,6 +20,15 @@ FOUND = {"secret.bin": b"s" * 32, "settings.json": b"{}" * 700}
 CHANGED = {"secret.bin": b"c" * 32, "settings.json": b"[]", "absent.json": b"new"}
 
 
+FORGET = """
+import os
+if '.hil' in os.listdir():
+    for name in os.listdir('.hil'):
+        os.remove('.hil/' + name)
+    os.rmdir('.hil')
+"""
+
+
 @pytest.fixture
 def board(tmp_path: Path) -> Iterator[VirtualBoard]:
     with VirtualBoard.start(
@@ -137,6 +146,41 @@ def test_a_cut_while_it_is_restored_is_made_good_by_the_next(
             break
         writes += 1
     assert writes > 5
+
+
+def test_no_bit_that_flips_while_it_is_begun_is_believed(
+    board: VirtualBoard, link: BoardLink
+) -> None:
+    """In a copy, or in the index: a journal with another name in it would put nothing back."""
+    write(link, FOUND)
+    refused, sound = 0, 0
+    while True:
+        board.control("fault", name="flip", sound=sound)
+        try:
+            begun = begin(link)
+        except BoardError:
+            begun, refused = False, refused + 1
+        flipped = board.control("status")["flipped"]
+        board.control("heal")
+        if not flipped:
+            break
+        if begun:
+            write(link, CHANGED)
+            restore(link)
+        assert read(link) == FOUND
+        with link.repl(Deadline.after(10)) as repl:
+            repl.exec(FORGET, Deadline.after(10))
+        sound += 1
+    assert refused > 3
+
+
+def test_the_clock_of_a_board_with_short_floats_is_kept_to_the_second(link: BoardLink) -> None:
+    """Years off, as an RTC that was never set. It is not a float that is kept."""
+    deadline = Deadline.after(10)
+    with link.repl(deadline) as repl:
+        journal.begin(repl, [], -341_592_651.7, deadline)
+        kept = files.read_file(repl, ".hil/index.json", deadline)
+    assert b'"-341592651.7"' in kept
 
 
 def test_a_file_outside_of_the_working_directory_is_put_back(link: BoardLink) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import queue
 import socket
 import statistics
 import threading
@@ -11,13 +12,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
+from serial import rfc2217
 from serial_server import SerialServer, ser2net
 
 from hil.config import TargetSpec
 from hil.deadline import Deadline
 from hil.errors import BenchError, BoardError
+from hil.link import remote
 from hil.link.board import BoardLink
 from hil.link.port import Port
 from hil.link.remote import parting_words, why_not_remote
@@ -197,6 +200,48 @@ def test_whatever_a_server_says_is_one_printable_line(words: bytes) -> None:
     told = why_not_remote("socket://loft-pi:4000", "it hung up", words, "loft").message
     assert told.isprintable()
     assert len(told) < 250
+
+
+# Commands of telnet, the beginning and the end of a subnegotiation, and RFC 2217's answer about the
+# baud rate.
+TELNET = [b"\xff\xfb", b"\xff\xfd", b"\xff\xfa", b"\xff\xf0", b"\xff\xff", b"\xff", b"\x2c\x65"]
+
+
+@given(st.lists(st.sampled_from(TELNET) | st.binary(max_size=3)))
+@example([b"\xff\xf0"])
+@example([b"\xff\xfa", b"\x2c\x65", b"\xff\xf0"])
+def test_whatever_a_server_sends_over_telnet_its_end_is_heard(pieces: list[bytes]) -> None:
+    """Also an end of a subnegotiation that has not begun, and answers to what nobody asked: the
+    thread that reads does not die of it in silence, or its board would just seem to be mute."""
+
+    class Server:
+        def __init__(self) -> None:
+            self.pieces = iter([*pieces, b""])
+
+        def recv(self, size: int) -> bytes:
+            return next(self.pieces, b"")
+
+    port = remote.Rfc2217()
+    port.logger, port._socket, port._read_buffer = None, Server(), queue.Queue()
+    port._telnet_options, port._write_lock = [], threading.Lock()
+    asked = rfc2217.TelnetSubnegotiation(port, "baudrate", rfc2217.SET_BAUDRATE, b"\x65")
+    port._rfc2217_options = {"baudrate": asked}
+    port._internal_raw_write = lambda data: None
+    port.is_open = True
+    port._telnet_read_loop()
+    port.is_open = False
+    heard = list(port._read_buffer.queue)
+    assert heard[-1] is None
+    assert None not in heard[:-1]
+
+
+def test_a_server_that_is_not_there_is_told_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        number = server.getsockname()[1]
+    for url in (f"rfc2217://127.0.0.1:{number}", f"socket://127.0.0.1:{number}"):
+        with pytest.raises(BenchError) as told:
+            Port(url)
+        assert told.value.message == f"cannot open {url}: [Errno 111] Connection refused"
 
 
 def test_what_a_server_says_is_told_without_telnets_commands() -> None:

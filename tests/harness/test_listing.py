@@ -17,6 +17,7 @@ from hil.deadline import Deadline
 from hil.discovery import mdns
 from hil.discovery.mdns import Resolved
 from hil.discovery.usb import UsbPort
+from hil.errors import BenchError
 from hil.link.board import BoardLink
 from hil.sighting import sight
 from hil.virtual.board import VirtualBoard
@@ -228,6 +229,17 @@ def test_a_board_whose_port_another_program_has_open(plug_in, listed, require_fi
     assert unlisted.state.startswith(f"unlisted; port held by pid {holder.pid} ")
 
 
+def test_a_lock_that_cannot_be_seen_hides_no_board(plug_in, listed, monkeypatch):
+    def unusable(key):
+        raise BenchError("the folder of the locks")
+
+    monkeypatch.setattr(lock, "holder", unusable)
+    plug_in(0x1206, N6_NUMBER)
+    rows = listed(porch={"usb_serial": N6_NUMBER}, shed={"usb_serial": "0000"})
+    told = "whether it is held cannot be told: the folder of the locks"
+    assert states(rows) == {"porch": told, "shed": f"absent; {told}"}
+
+
 def test_no_port_is_opened_without_being_asked_to(plug_in, listed, monkeypatch):
     import serial
 
@@ -303,6 +315,26 @@ def test_a_board_that_does_not_answer_is_told_and_the_others_are_not_lost(plug_i
     plug_in(0x1206, N6_NUMBER)  # its port does not exist
     (row,) = listed(porch={"usb_serial": N6_NUMBER}, ask=True)
     assert row.firmware.startswith("no port ")
+
+
+def test_what_a_device_or_a_person_says_is_shown_as_it_is(plug_in, listed, capsys):
+    plug_in(0x1206, N6_NUMBER)
+    (row,) = listed(porch={"usb_serial": N6_NUMBER})
+    said = replace(row, serial_number="34[/b]65:cat:", state="held by bob for [red] things")
+    listing.print_table([said])
+    told = capsys.readouterr().out
+    assert "34[/b]65:cat:" in told
+    assert "for [red] things" in told
+
+
+def test_in_a_pipe_a_row_is_one_line(plug_in, listed, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    plug_in(0x1206, N6_NUMBER)
+    (row,) = listed(porch={"usb_serial": N6_NUMBER})
+    listing.print_table([replace(row, state="held by " + "a very busy person " * 20)])
+    heading, told = capsys.readouterr().out.splitlines()
+    assert "USB serial" in heading
+    assert N6_NUMBER in told
 
 
 def test_the_table_says_what_to_do(plug_in, listed, capsys):

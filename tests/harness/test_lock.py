@@ -18,7 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hil import lock
+from hil.config import TargetSpec
 from hil.deadline import Deadline
+from hil.discovery import usb
 from hil.errors import BenchError
 from hil.lock import HeldError, Holder, hold, holder
 
@@ -226,6 +228,68 @@ def test_any_key_makes_a_file_in_the_folder(folder, key):
         assert len(list(folder.iterdir())) == 2
 
 
+def target(**listed):
+    return TargetSpec(name="porch", where="", kind="board", model="openmv-n6", **listed)
+
+
+@pytest.fixture
+def attached(monkeypatch):
+    """What is on USB."""
+    ports = []
+    monkeypatch.setattr(usb, "usb_ports", lambda: list(ports))
+    return ports
+
+
+def device(path, serial, location):
+    return usb.UsbPort(str(path), 0x37C5, 0x1206, serial, None, location, "openmv-n6", "run")
+
+
+def both_held(one, other):
+    """Whether two who list these hold their boards at the same time."""
+    with hold(lock.key_of(one), "x", Deadline.after(1)):
+        told = holder(lock.key_of(other))
+        try:
+            with hold(lock.key_of(other), "y", Deadline.after(0)):
+                assert told is None
+                return True
+        except HeldError:
+            assert told == holder(lock.key_of(one))
+            return False
+
+
+def test_one_board_under_several_names_has_one_holder(attached, tmp_path):
+    tty, link = tmp_path / "ttyACM0", tmp_path / "by-path"
+    tty.touch()
+    link.symlink_to(tty)
+    by_link, by_tty = target(port=str(link)), target(port=str(tty))
+    by_number = target(usb_serial=SERIAL.lower())
+
+    attached[:] = [device(tty, SERIAL, "1-2")]
+    assert not both_held(by_link, by_number)
+    assert not both_held(by_number, by_link)
+    assert not both_held(by_link, by_tty)
+    attached[:] = [device(tty, None, "1-2")]
+    assert not both_held(by_link, by_tty)
+    attached.clear()  # no USB behind it
+    assert not both_held(by_link, by_tty)
+    assert not both_held(by_link, by_link)
+
+
+def test_two_boards_with_one_number_are_held_one_by_one(attached, tmp_path):
+    ttys = [tmp_path / "ttyACM0", tmp_path / "ttyACM1"]
+    attached[:] = [device(tty, "0001", f"1-{at}") for at, tty in enumerate(ttys)]
+    assert both_held(*(target(port=str(tty)) for tty in ttys))
+
+
+def test_a_board_that_is_away_for_a_moment_stays_held(attached, tmp_path):
+    tty = tmp_path / "ttyACM0"
+    attached[:] = [device(tty, SERIAL, "1-2")]
+    with hold(lock.key_of(target(port=str(tty))), "x", Deadline.after(1)):
+        attached.clear()
+        assert holder(lock.key_of(target(port=str(tty))))
+        assert holder(SERIAL)
+
+
 def test_keys_that_look_alike_are_two_boards():
     with hold("a/b", "x", Deadline.after(1)), hold("a:b", "x", Deadline.after(0)):
         pass
@@ -238,6 +302,17 @@ def test_a_folder_that_cannot_be_used_is_the_bench_s_fault(folder):
         hold(SERIAL, "x", Deadline.after(1)),
     ):
         pytest.fail("held")
+
+
+def test_a_folder_that_cannot_be_read_is_the_bench_s_fault(folder, monkeypatch):
+    folder.mkdir()
+
+    def denied(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "lstat", denied)  # root may read all
+    with pytest.raises(BenchError, match=r"locks cannot be used: .*locks: Permission denied"):
+        holder(SERIAL)
 
 
 @given(st.one_of(st.binary(max_size=50), st.recursive(

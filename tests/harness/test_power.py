@@ -65,6 +65,17 @@ def test_off_and_on_may_be_repeated(control: VirtualPower, link: BoardLink) -> N
     assert size(link, "mark") == -1
 
 
+def test_a_board_without_a_port_loses_its_power_too(
+    control: VirtualPower, board: VirtualBoard, link: BoardLink
+) -> None:
+    """In its bootloader, out of which a cold boot leads."""
+    assert link.send_away("import machine\nmachine.bootloader()", Deadline.after(5))
+    control.off()
+    assert not control.is_on()
+    control.on()
+    assert size(link, "mark") == -1, "MicroPython runs"
+
+
 def test_every_write_of_a_boot_is_met_by_one_cut(
     board: VirtualBoard, control: VirtualPower, link: BoardLink
 ) -> None:

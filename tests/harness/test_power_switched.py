@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -93,6 +94,18 @@ def test_a_switch_of_another_board_is_switched_on_again_and_told(
     assert [to for to, _ in switch.log] == ["off", "on"]
 
 
+def test_a_port_that_is_away_is_not_waited_for(board: VirtualBoard, link: BoardLink) -> None:
+    """A board in its bootloader, at the end of a ladder whose time is short."""
+    link.open(Deadline.after(5))
+    board.control("fault", name="vanish")
+    switch = Switch(board)
+    began = time.monotonic()
+    SwitchedPower(switch, link, discharge_s=0.0).off(Deadline.after(10))
+    (_, off), *_ = switch.log
+    assert off - began < 2
+    assert not is_on(board)
+
+
 def test_the_port_of_a_uart_bridge_may_stay(board: VirtualBoard, link: BoardLink) -> None:
     switch = Switch(board, works=False)
     power = SwitchedPower(switch, link, port_stays=True, discharge_s=0.0)
@@ -108,6 +121,41 @@ def test_capacitors_are_given_their_time(board: VirtualBoard, link: BoardLink) -
     power.on()
     (_, off), (_, on) = switch.log
     assert on - off >= 0.4
+
+
+@dataclass
+class FailsAtItsEnd(Switch):
+    """Takes the power, and says that it has not."""
+
+    def off(self, deadline: Deadline) -> None:
+        super().off(deadline)
+        raise BenchError("the relay does not answer")
+
+
+@pytest.mark.parametrize(
+    "work",
+    [lambda power: power.off(), lambda power: power.cut_after(0.0, lambda: False, within=20)],
+    ids=["off", "a cut"],
+)
+def test_a_switch_that_fails_half_way_leaves_no_board_without_power(
+    board: VirtualBoard, link: BoardLink, work: Callable[[SwitchedPower], object]
+) -> None:
+    switch = FailsAtItsEnd(board)
+    power = SwitchedPower(switch, link)
+    with pytest.raises(BenchError, match="the relay does not answer"):
+        work(power)
+    assert [to for to, _ in switch.log] == ["off", "on"]
+    assert is_on(board)
+
+
+def test_a_board_gets_its_power_back_also_when_the_time_is_used_up(
+    board: VirtualBoard, link: BoardLink
+) -> None:
+    power = SwitchedPower(switch_of(board), link)
+    power.off()
+    with contextlib.suppress(BoardError):  # its port comes later
+        power.on(Deadline.after(0))
+    assert is_on(board)
 
 
 def test_a_port_that_does_not_come_back_is_the_boards_fault(

@@ -13,18 +13,21 @@ import pytest
 from click.testing import CliRunner, Result
 
 from hil.cli import main
+from hil.deadline import Deadline
+from hil.flash.bootloader import BOOTLOADER
+from hil.link.board import BoardLink
 from hil.virtual.board import VirtualBoard
 
 SWITCH = Path(__file__).with_name("power_command.py")
 
 # What a real board may take is too long for a test.
 SHORT = """
-    import hil.bringup, hil.control, hil.link.board, hil.recovery
+    import hil.control, hil.link.board, hil.put_back, hil.recovery
     hil.recovery.BUDGET_S = 8.0
     hil.recovery.FIRST_ANSWER_S = 2.0
     hil.control.FILE_BUDGET_S = 2.0
     hil.link.board._SILENT_S = 0.5
-    hil.bringup.BROKEN_PUT_BACK_S = 1.0
+    hil.put_back.BROKEN_S = 1.0
 """
 
 CHECKS = """
@@ -58,6 +61,31 @@ CHECKS = """
         assert api.login().status_code == 200
 """
 
+STRAYS = """
+    import contextlib
+
+    from hil.check import check, must
+    from hil.deadline import Deadline
+    from hil.errors import HilError
+    from hil.link.port import PortGoneError
+
+    @check("LOG-01", must, "one")
+    def test_goes_into_its_bootloader(target, secret, clock, password_control):
+        password_control.change("another")
+        clock.skew(-86_400)
+        with (
+            contextlib.suppress(PortGoneError),
+            target.controls.files._paused(Deadline.after(5)) as repl,
+        ):
+            repl.start("import machine\\nmachine.bootloader()", Deadline.after(5))
+        secret.read()
+
+    @check("LOG-02", must, "two")
+    def test_answers_again(api, clock):
+        assert api.login().status_code == 200
+        assert abs(clock.now().offset) < 2
+"""
+
 VIRTUAL = "{kind: virtual, model: openmv-ae3, provision: true}"
 
 
@@ -89,6 +117,14 @@ def silence(board: VirtualBoard) -> None:
     os.kill(board.control("status")["micropython_pid"], signal.SIGSTOP)
 
 
+def enter_bootloader(board: VirtualBoard) -> None:
+    deadline = Deadline.after(10)
+    with BoardLink(board.name, board.device, consent=board.consent) as link:
+        assert link.send_away(BOOTLOADER, deadline)
+    while board.control("status")["phase"] != "bootloader":
+        assert not deadline.expired
+
+
 def attached(board: VirtualBoard, *, power: bool, provision: bool = True) -> str:
     command = f"{sys.executable}, {SWITCH}, {board.state}"
     return f"""
@@ -106,9 +142,9 @@ Run = Callable[..., pytest.RunResult]
 
 @pytest.fixture
 def run(pytester: pytest.Pytester) -> Run:
-    def run(devices: str, *options: str) -> pytest.RunResult:
+    def run(devices: str, *options: str, checks: str = CHECKS) -> pytest.RunResult:
         pytester.makeconftest(SHORT)
-        pytester.makepyfile(CHECKS)
+        pytester.makepyfile(checks)
         (pytester.path / "devices.yaml").write_text(f"targets:\n{devices}")
         result = pytester.runpytest_subprocess("-m", "hil", *options, timeout=100)
         assert "Traceback" not in result.stdout.str()
@@ -152,7 +188,61 @@ def test_boards_that_are_silent_from_the_start_come_back_or_cost_one_error(
             "BoardError: mute: *; nothing has brought it back: Ctrl-C *",
             "*-> take its power by*",
             "dark: 3 checks passed",
-            "  note: no port *; power has brought it back: *",
+            "  note: no board with the USB serial number *; power has brought it back: *",
+        ]
+    )
+
+
+def test_a_board_in_its_bootloader_is_led_out_of_it(run: Run, attach: Attach) -> None:
+    """Nothing flashes it: it runs what it has."""
+    frail = attach("frail")
+    before = frail.control("status")["firmware"]
+    enter_bootloader(frail)
+    result = run(f"  frail:{attached(frail, power=False)}\n", "-k", "answers")
+    result.assert_outcomes(passed=3, deselected=1)
+    result.stdout.fnmatch_lines(
+        [
+            "frail: 3 checks passed",
+            "  note: the board is in its bootloader (37c5:9206), and stays there; bootloader has "
+            "brought it back: Ctrl-C *: the same; soft reset not tried: it has no port; *",
+        ]
+    )
+    assert frail.control("status")["firmware"] == before
+
+
+def test_one_that_comes_back_to_its_bootloader_needs_its_power(run: Run, attach: Attach) -> None:
+    # Whether it is seen to be away for a moment is left to the machine's load.
+    frail, lost = attach("frail"), attach("lost")
+    for board in (frail, lost):
+        enter_bootloader(board)
+        board.control("bootloader_fault", kind="stays")
+    result = run(
+        f"  frail:{attached(frail, power=True)}\n  lost:{attached(lost, power=False)}\n",
+        *("-k", "answers"),
+    )
+    result.assert_outcomes(passed=3, errors=1, skipped=2, deselected=2)
+    result.stdout.fnmatch_lines(
+        [
+            "BoardError: lost: the board is in its bootloader (37c5:9206), and stays there; "
+            "nothing has brought it back: *; bootloader *; power not tried: *",
+            "frail: 3 checks passed",
+            "  note: *; power has brought it back: *; bootloader *; power *",
+        ]
+    )
+
+
+def test_boards_that_get_into_their_bootloader_in_a_check_come_back(
+    run: Run, attach: Attach
+) -> None:
+    frail = f"  frail:{attached(attach('frail'), power=False)}\n"
+    result = run(frail + f"  inside: {VIRTUAL}\n", checks=STRAYS)
+    result.assert_outcomes(passed=2, errors=2)
+    result.stdout.fnmatch_lines(
+        [
+            "frail: 1 check passed, 1 error",
+            "  note: *; bootloader has brought it back: Ctrl-C *",
+            "inside: 1 check passed, 1 error",
+            "  note: *; bootloader has brought it back: Ctrl-C *",
         ]
     )
 
@@ -191,6 +281,20 @@ BY_HAND = [
     "power ",
     "reset, its application starts",
 ]
+
+
+def test_by_hand_a_board_is_led_out_of_its_bootloader(
+    recover: Callable[[str], Result], board: VirtualBoard
+) -> None:
+    enter_bootloader(board)
+    result = recover(attached(board, power=False))
+    assert result.exit_code == 0, result.output
+    assert result.output.splitlines()[3:] == [
+        *(line for line in result.output.splitlines() if line.startswith("frail: bootloader ")),
+        "frail: reset, its application starts",
+    ]
+    assert ": it answers" in result.output.splitlines()[3]
+    assert board.control("status")["phase"] != "bootloader"
 
 
 def test_by_hand_a_broken_board_is_exit_code_4(

@@ -106,6 +106,17 @@ def test_an_attached_board_is_restored_and_started(porch: VirtualBoard) -> None:
     assert lock.holder(porch.record.serial_number) is None
 
 
+def test_a_board_in_its_bootloader_is_led_out_first(porch: VirtualBoard) -> None:
+    inventory(porch)
+    leave_a_journal(porch)
+    with BoardLink("porch", porch.device, consent=porch.consent) as link:
+        link.send_away("import machine\nmachine.bootloader()", deadline())
+    result = restore("porch")
+    assert result.exit_code == 0, result.output
+    assert "porch: restored: clock.json, secret.bin, settings.json" in result.output
+    assert on_board(porch)[0] == FOUND
+
+
 def test_a_board_of_the_embedded_bench_is_powered_for_it(tmp_path: Path) -> None:
     Path("devices.yaml").write_text(
         "targets:\n"

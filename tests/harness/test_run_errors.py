@@ -148,7 +148,8 @@ def test_a_board_that_stays_in_its_bootloader_is_the_boards_fault(
     result.assert_outcomes(errors=1, skipped=1)
     result.stdout.fnmatch_lines(
         [
-            "BoardError: porch: the board is in its bootloader (2341:035b), and stays there",
+            "BoardError: porch: the board is in its bootloader (2341:035b), and stays there; "
+            "nothing has brought it back: *; bootloader *: it does not leave its bootloader: *",
             "*'hil flash porch'*'hil recover porch'*",
         ]
     )

@@ -254,6 +254,20 @@ def test_a_bench_goes_on_with_what_is_free(inventory: Path, held: lock.Holder) -
         assert time.monotonic() - began < 30, "closing waits for nobody's lock"
 
 
+def test_a_board_that_is_only_read_is_waited_for_too(inventory: Path) -> None:
+    """Whoever holds it may reset it in the middle of a check."""
+    (inventory / "devices.yaml").write_text(
+        "targets:\n"
+        "  porch: {kind: board, model: openmv-n6, usb_serial: '346534563033', hostname: no-porch}\n"
+    )
+    bench = Bench.plan(inventory / "devices.yaml", inventory, None, wait_s=0.3)
+    with lock.hold("346534563033", "a talk with the porch", Deadline.after(5)):
+        bench.start(["porch"])
+        with pytest.raises(lock.HeldError, match="for a talk with the porch"):
+            bench.target("porch")
+    assert bench.close() == []
+
+
 def test_a_released_board_is_brought_up_anew(inventory: Path) -> None:
     bench = Bench.plan(inventory / "devices.yaml", inventory, ["porch"])
     try:

@@ -47,7 +47,7 @@ def test_it_does_not_matter_in_which_pieces_a_text_comes(
         piece = sent[at : at + cuts[at % len(cuts)]]
         assert faults.from_host(piece) == piece
         at += len(piece)
-        assert faults.struck == (["nothing"] if due is not None and at >= due else [])
+        assert faults.met == (["nothing"] if due is not None and at >= due else [])
 
 
 def test_a_fault_of_a_reset_waits_for_its_reset() -> None:
@@ -63,8 +63,34 @@ def board(tmp_path: Path) -> Iterator[VirtualBoard]:
 
 
 def test_a_fault_that_there_is_not_is_refused(board: VirtualBoard) -> None:
-    with pytest.raises(BenchError, match="no such fault; there are busy, flip"):
+    with pytest.raises(BenchError, match="no such fault; there are bootloader, busy"):
         board.control("fault", name="rust")
+
+
+def test_an_option_that_it_has_not_is_refused_at_once(board: VirtualBoard) -> None:
+    with pytest.raises(BenchError, match="unexpected keyword argument 'until'"):
+        board.control("fault", name="vanish", seen="never sent", until=3)
+
+
+def test_only_what_was_met_is_told(board: VirtualBoard) -> None:
+    """Of faults that change how the board behaves from then on."""
+    for name in ("noise", "renumber", "rtc_deaf", "no_raw_paste", "read_only", "trickle"):
+        board.control("fault", name=name)
+    assert board.control("status")["faults"] == []
+    board.control("hard_reset")
+    assert {"noise", "renumber", "rtc_deaf"} <= set(board.control("status")["faults"])
+
+
+def test_a_board_in_its_bootloader_comes_back_when_it_is_healed(board: VirtualBoard) -> None:
+    board.control("fault", name="bootloader", leaving="gone")
+    status = board.control("status")
+    assert (status["phase"], status["device"]) == ("bootloader", None)
+    board.control("heal")
+    deadline = Deadline.after(10)
+    with BoardLink("faulty", board.device, consent=board.consent) as link:
+        link.await_port(deadline)
+        with link.repl(deadline) as repl:
+            assert repl.eval("6*7", deadline) == 42
 
 
 def test_a_healed_board_has_none_of_them_any_more(board: VirtualBoard) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
+from avahi_rig import SOCKET, beside_avahi
+from check_run import short_folder
 from mpremote.transport_serial import SerialTransport
 from zeroconf import AddressResolverIPv4, Zeroconf
 
@@ -95,6 +98,52 @@ def test_the_name_resolves_on_mdns_while_the_link_is_up(
     repl.exec("wlan.active(False)")
     assert board.control("status")["hostname"] is None
     assert resolve(name, 100) == []
+
+
+ASK_AVAHI = '''
+import socket
+from hil.deadline import Deadline
+from hil.link.board import BoardLink
+from hil.virtual.board import VirtualBoard
+
+def ask(question):
+    with socket.socket(socket.AF_UNIX) as avahi:
+        avahi.connect({socket!r})
+        avahi.sendall(question.encode() + b"\\n")
+        return avahi.makefile().read().split()
+
+join = """import network
+network.hostname('kitchen-cam')
+network.WLAN().active(True)
+network.WLAN().connect('bench')"""
+folder, soon = pathlib.Path({folder!r}), Deadline.after(30)
+with VirtualBoard.start("board", state=folder / "state", bus=folder / "bus") as board:
+    with BoardLink(board.name, board.device, consent=board.consent) as link:
+        with link.repl(soon) as repl:
+            repl.exec(join, soon)
+    start_avahi()  # which has not heard the board's announcement: it has to ask
+    print(board.address)
+    print(*ask("RESOLVE-HOSTNAME-IPV4 Kitchen-Cam.local"))
+    print(*ask("RESOLVE-ADDRESS " + board.address))
+'''
+
+
+def test_avahi_resolves_the_name_and_the_address(
+    require_program: Callable[[str, str], Path],
+) -> None:
+    """A resolver that shares no code with ours asks a board."""
+    with short_folder() as folder:
+        address, forward, reverse = beside_avahi(
+            require_program,
+            folder,
+            server="allow-interfaces=lo\n",
+            links="ip link set lo multicast on; ip route add 224.0.0.0/4 dev lo",
+            program=ASK_AVAHI.format(socket=SOCKET, folder=str(folder)),
+        ).splitlines()
+    assert forward.split()[0] == "+"
+    assert [part.lower() for part in forward.split()[3:]] == ["kitchen-cam.local", address]
+    assert reverse.split()[0] == "+"
+    assert reverse.split()[3:] == ["kitchen-cam.local"]
 
 
 def test_a_reset_takes_the_name_away(board: VirtualBoard, repl: SerialTransport) -> None:

@@ -51,7 +51,8 @@ class Flash:
     ``writes.bin`` holds two little-endian 64-bit numbers that the supervisor shares: block writes
     left before the power goes (negative: it stays), and block writes done. Flash and card count
     together. Two bytes follow: what is wrong with block writes (0: nothing, 2: they fail, 4: of the
-    text blocks one is kept with a bit flipped), and how many of those are sound before it.
+    text blocks one is kept with a bit flipped), and how many of those are sound before it, or
+    whether one has failed.
     """
 
     def __init__(self, image, size):
@@ -97,6 +98,8 @@ class Flash:
             block += 1
 
     def _refuse(self, block, buffer):
+        self._counters.seek(17)
+        self._counters.write(b"\1")
         return -_EROFS
 
     def _write_and_flip(self, block, buffer):

@@ -14,14 +14,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from contract_board import (
-    MICROBIT_FIRMWARE,
-    ContractBoard,
-    behind_ser2net,
-    listed,
-    microbit,
-    virtual,
-)
+from contract_board import ContractBoard, behind_ser2net, listed, microbit, virtual
+from microbit_on_qemu import FIRMWARE
 
 from hil.config import TargetSpec, load, select
 
@@ -65,7 +59,7 @@ def contract_board(
             folder = tmp_path_factory.mktemp(name)
             yield stack.enter_context(behind_ser2net(name.partition("-")[2], ser2net, folder))
         elif name == "microbit":
-            require_file(MICROBIT_FIRMWARE, "firmware-microbit-micropython")
+            require_file(FIRMWARE, "firmware-microbit-micropython")
             qemu = require_program("qemu-system-arm", "qemu-system-arm")
             yield stack.enter_context(microbit(qemu))
         else:

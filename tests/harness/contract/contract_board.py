@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import queue
-import re
-import subprocess
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +12,6 @@ import pytest
 from hil.config import TargetSpec
 from hil.deadline import Deadline
 from hil.link.board import BoardLink
-
-MICROBIT_FIRMWARE = "/usr/share/firmware-microbit-micropython/firmware.hex"
 
 
 @dataclass
@@ -102,59 +96,18 @@ def listed(spec: TargetSpec) -> Iterator[ContractBoard]:
 @contextlib.contextmanager
 def microbit(qemu: Path) -> Iterator[ContractBoard]:
     """MicroPython 1.9.2 that nobody here has built, on an emulated nRF51: no raw paste."""
-    process = subprocess.Popen(
-        [
-            *(qemu, "-M", "microbit", "-device", f"loader,file={MICROBIT_FIRMWARE}"),
-            *("-serial", "pty", "-display", "none", "-monitor", "none"),
-        ],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        ours = TargetSpec("micro:bit", "", "virtual", provision=True)
-        pty = _announced_pty(process)
-        with BoardLink(ours.name, pty, consent=ours.consent()) as link:
-            link.open(Deadline.after(10))
-            none = "the micro:bit's 1.9.2 has no {}"
-            lacks = {
-                "files": none.format("folders and no os.stat"),
-                "asyncio": none.format("asyncio"),
-                "clock": none.format("clock"),
-                "hard_reset": "its serial port is QEMU's and does not vanish",
-                "identity": none.format("os.uname on machine"),
-                "raw_paste": none.format("raw paste"),
-            }
-            yield ContractBoard("microbit", link, lacks=lacks, slow=3)
-    finally:
-        process.kill()
-        process.wait()
-        if process.stdout:
-            process.stdout.close()
+    from microbit_on_qemu import running
 
-
-def _announced_pty(process: subprocess.Popen[str]) -> str:
-    """QEMU prints ``char device redirected to /dev/pts/N``, on which stream depends on its age."""
-    assert process.stdout is not None
-    lines: queue.Queue[str] = queue.Queue()
-    stream = process.stdout
-
-    def read() -> None:
-        for line in stream:
-            lines.put(line)
-        lines.put("")
-
-    threading.Thread(target=read, daemon=True).start()
-    told = ""
-    while True:
-        try:
-            line = lines.get(timeout=20)
-        except queue.Empty:
-            pytest.fail(f"QEMU announced no serial port in 20 s; it said: {told!r}")
-        found = re.search(r"redirected to (/dev/\S+)", line)
-        if found:
-            return found[1]
-        if not line:
-            pytest.fail(f"QEMU ended without a serial port; it said: {told!r}")
-        told += line
+    ours = TargetSpec("micro:bit", "", "virtual", provision=True)
+    with running(qemu) as board, BoardLink(ours.name, board.pty, consent=ours.consent()) as link:
+        link.open(Deadline.after(10))
+        none = "the micro:bit's 1.9.2 has no {}"
+        lacks = {
+            "files": none.format("folders and no os.stat"),
+            "asyncio": none.format("asyncio"),
+            "clock": none.format("clock"),
+            "hard_reset": "its serial port is QEMU's and does not vanish",
+            "identity": none.format("os.uname on machine"),
+            "raw_paste": none.format("raw paste"),
+        }
+        yield ContractBoard("microbit", link, lacks=lacks, slow=3)

@@ -16,7 +16,9 @@ from hil.virtual.board import READY_S, VirtualBoard
 def scene() -> Iterator[Scene]:
     with short_folder() as folder:
         boards = [
-            VirtualBoard.start(name, state=folder / name, bus=folder / "bus", wait=False)
+            VirtualBoard.start(
+                name, state=folder / ".hil" / "boards" / name, bus=folder / "bus", wait=False
+            )
             for name in (FAULTY, SOUND)
         ]
         try:
@@ -25,6 +27,7 @@ def scene() -> Iterator[Scene]:
             scene = Scene(folder, boards[0], boards[1], environment(folder))
             scene.make_as_found()
             yield scene
+            boards.append(scene.board)  # another one, where the runs powered it
         finally:
             for board in boards:
                 board.stop()

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+from hil import lock
 from hil.clock import rtc
 from hil.deadline import Deadline
 from hil.discovery import usb
@@ -32,8 +33,11 @@ BOOT_TIMEOUT_S = 8
 """What the inventory grants a board of the suite; a virtual one answers after 0.3 s."""
 
 AS_FOUND = {"secret.bin": b"a key of thirty-two bytes, found", "settings.json": b'{"found": true}'}
+AHEAD_S = 1000.0
+"""The board's clock is wrong when it is found, and so it must be left: a run sets it right."""
+
 CLOCK_OFF_S = 3.0
-"""The boards' clocks are right when they are found, and so they must be left."""
+"""A clock of whole seconds, read over a link."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +60,68 @@ class Ran:
         return re.findall(r"hil: not put back: (\w+)", self.output)
 
 
+@dataclass(frozen=True)
+class FullDisk:
+    """A folder, with what is in it, on a disk of its own that is full.
+
+    :ivar bytes_left: rounded up to pages
+    :ivar files_left: None: as many as there is room for
+    :ivar holes: files have none any more, or as many as they can
+    """
+
+    folder: Path
+    bytes_left: int = 0
+    files_left: int | None = None
+    holes: bool = False
+
+    @property
+    def command(self) -> list[str]:
+        """What a command is put after, to see that disk. It goes when the command has ended, which
+        does not begin on a disk that takes more."""
+        page = os.sysconf("SC_PAGESIZE")
+        there = list(self.folder.rglob("*"))
+        sizes = [path.lstat().st_size for path in there if not path.is_dir()]
+        size = sum(-(-size // page) * page for size in (*sizes, self.bytes_left, page))
+        options = f"size={size}"
+        if self.files_left is not None:
+            # Besides them: the disk's own folder, and the ballast.
+            options += f",nr_inodes={len(there) + self.files_left + 2}"
+        copy = f"cp -a --sparse={'always' if self.holes else 'never'}"
+        program = (
+            f'set -e; {copy} "$0" "$0.was"; mount -t tmpfs -o {options} tmpfs "$0"; '
+            f'{copy} "$0.was/." "$0"; ! head -c {size + page} /dev/zero >"$0/ballast"; '
+            'if printf x >"$0/more"; then exit 1; fi; rm -f "$0/more"; '
+            f'truncate -s -{self.bytes_left} "$0/ballast"; exec "$@"'
+        )
+        return [*NAMESPACE, "sh", "-c", program, str(self.folder)]
+
+
+def no_disk_of_its_own(folder: Path) -> str:
+    """Why a process cannot have one here; empty: it can.
+
+    :param folder: any
+    """
+    ran = subprocess.run(
+        [*NAMESPACE, "mount", "-t", "tmpfs", "tmpfs", str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return f"needs a mount namespace: {ran.stderr.strip()}" if ran.returncode else ""
+
+
+NAMESPACE = ("unshare", "--mount") if os.geteuid() == 0 else ("unshare", "--mount", "-r")
+"""Root has a mount namespace of its own anywhere, others where the system lets users be root."""
+
+
 @dataclass
 class Scene:
     """:ivar fields: of the faulty board's entry in devices.yaml, in addition
-    :ivar entry: in place of that entry
+    :ivar embedded: the faulty board is one of the embedded bench: the runs power it
     :ivar real_time: with the budgets of a real bench
+    :ivar plugins: pytest's, of the first run, in addition
     :ivar before_run: in the first run's process, before it becomes one
+    :ivar full: the first run has this folder on a disk of its own, which is full
     :ivar during: while the first run goes on
     """
 
@@ -70,11 +130,11 @@ class Scene:
     sound: VirtualBoard
     environment: dict[str, str]
     fields: dict[str, str] = field(default_factory=dict)
-    entry: dict[str, str] | None = None
-    checks: Path = CHECKS
+    embedded: bool = False
     real_time: bool = False
-    found_ahead_s: float = 0.0
+    plugins: tuple[str, ...] = ()
     before_run: Callable[[], None] | None = None
+    full: FullDisk | None = None
     during: Callable[[subprocess.Popen[str]], None] = lambda running: None
     cure: Callable[[], None] = lambda: None
     closing: ExitStack = field(default_factory=ExitStack)
@@ -82,21 +142,37 @@ class Scene:
     def plant(self, name: str, **options: object) -> None:
         self.board.control("fault", name=name, **options)
 
+    def embed(self) -> None:
+        """Its flash is where a run looks for its own board's."""
+        self.board.stop()
+        self.embedded = True
+
     # -- runs ------------------------------------------------------------------------------------
 
-    def run(self, *targets: str, within: float, disturbed: bool = False) -> Ran:
-        """Run the checks on these targets."""
+    def command(self, *targets: str, junit: Path, disturbed: bool = False) -> list[str]:
+        """Pytest's, in the scene's folder: the checks on these targets."""
         self._write_inventory()
-        junit = self.folder / "junit.xml"
-        junit.unlink(missing_ok=True)
         command = [
             *(sys.executable, "-m", "pytest", "-c", "pytest.ini", "--rootdir", str(self.folder)),
             *("-m", "hil", "--devices", "devices.yaml", "--junitxml", str(junit)),
             *("-p", "hil.plugin", "-p", "pytest_timeout", "-p", "no:cacheprovider"),
             *(() if self.real_time else ("-p", "short_budgets")),
+            *(option for name in self.plugins if disturbed for option in ("-p", name)),
             *(option for target in targets for option in ("--target", target)),
-            str(self.checks),
+            str(CHECKS),
         ]
+        return [*self.full.command, *command] if disturbed and self.full else command
+
+    def run(
+        self, *targets: str, within: float, disturbed: bool = False, junit: Path | None = None
+    ) -> Ran:
+        """Run the checks on these targets.
+
+        :param junit: another file for the results; nothing is read from there
+        """
+        results = self.folder / "junit.xml"
+        results.unlink(missing_ok=True)
+        command = self.command(*targets, junit=junit or results, disturbed=disturbed)
         started = time.monotonic()
         running = subprocess.Popen(
             command,
@@ -117,13 +193,13 @@ class Scene:
             print(output)  # noqa: T201  pytest shows it with the failure
             raise
         took = time.monotonic() - started
-        assert junit.exists(), output
-        errors, passed = _results(junit)
+        assert junit or results.exists(), output
+        errors, passed = ([], {}) if junit else _results(results)
         return Ran(output, running.returncode, took, errors, passed)
 
     def _write_inventory(self) -> None:
-        faulty = self.entry or (_entry(self.board) | self.fields)
-        entries = {FAULTY: faulty, SOUND: _entry(self.sound)}
+        faulty = EMBEDDED if self.embedded else _entry(self.board)
+        entries = {FAULTY: faulty | self.fields, SOUND: _entry(self.sound)}
         text = "targets:\n"
         for name, fields in entries.items():
             text += f"  {name}:\n" + "".join(f"    {k}: {v}\n" for k, v in fields.items())
@@ -166,20 +242,22 @@ class Scene:
         self.closing.callback(server.shutdown)
         return address
 
-    def wait_for_reset(self, board: VirtualBoard, deadline: Deadline) -> None:
-        """Until a run has come so far that it resets this board."""
-        boots = board.control("status")["boots"]
-        while board.control("status")["boots"] == boots:
-            assert not deadline.expired, "the run resets no board"
-            time.sleep(0.05)  # a reset announces itself to nobody but its own port
+    def wait_until_done_with(self, board: VirtualBoard, deadline: Deadline) -> None:
+        """Until a run has locked this board, and let go of it again."""
+        key, folder = board.record.serial_number, Path(self.environment["HIL_LOCKS"])
+        for held in (True, False):
+            while (lock.holder(key, folder=folder) is not None) is not held:
+                assert not deadline.expired, "no run has had it" if held else "the run keeps it"
+                time.sleep(0.05)  # the kernel tells nobody of a lock that is taken
 
     def set_right(self) -> None:
         """End the fault."""
         self.closing.close()
         self.cure()
-        self.board.control("heal")
-        self.board.power_on()
-        assert self.device  # it may come out of a reset
+        if not self.embedded:
+            self.board.control("heal")
+            self.board.power_on()
+            assert self.device  # it may come out of a reset
 
     # -- the boards beside the runs --------------------------------------------------------------
 
@@ -213,15 +291,17 @@ class Scene:
         self.on_board(write)
         self.set_clock()
 
-    def set_clock(self, ahead_s: float = 0.0) -> None:
-        """And that is how it is found."""
-        self.found_ahead_s = ahead_s
+    def set_clock(self) -> None:
+        """As it is found."""
         self.on_board(
-            lambda repl, deadline: rtc.set_clock(repl, round(time.time() + ahead_s), deadline)
+            lambda repl, deadline: rtc.set_clock(repl, round(time.time() + AHEAD_S), deadline)
         )
 
     def is_as_found(self) -> bool:
-        """Key and settings byte by byte, the clock, and no journal left."""
+        """Key and settings byte by byte, the clock, and no journal left. The embedded bench's
+        boards lose their time with their power."""
+        if self.embedded:
+            self.board = VirtualBoard.start(FAULTY, state=self.board.state, bus=self.folder / "bus")
 
         def look(repl: Repl, deadline: Deadline) -> bool:
             return (
@@ -229,10 +309,13 @@ class Scene:
                     files.read_file(repl, path, deadline) == data for path, data in AS_FOUND.items()
                 )
                 and not files.exists(repl, ".hil", deadline)
-                and abs(rtc.read(repl, deadline).offset - self.found_ahead_s) < CLOCK_OFF_S
+                and (self.embedded or abs(rtc.read(repl, deadline).offset - AHEAD_S) < CLOCK_OFF_S)
             )
 
         return bool(self.on_board(look))
+
+
+EMBEDDED = {"kind": "virtual", "model": "openmv-n6", "provision": "true"}
 
 
 def _entry(board: VirtualBoard) -> dict[str, str]:

@@ -98,7 +98,10 @@ class Device:
 
     def _dfu(self, request: int, value: int, length: int, data: bytes) -> bytes | int:
         if request == DETACH:
-            self.leave("detach")
+            # OpenMV's jumps to its firmware. ST's unplugs itself and is back (usbd_dfu.c,
+            # DFU_Detach).
+            if self.dfu != DFUSE:
+                self.leave("detach")
             return b""
         if request == DNLOAD:
             return self._download(value, data)

@@ -24,6 +24,9 @@ _CHIP_ID = {"esp32s3": 9}
 # The flash chip's JEDEC id: 4 MiB.
 _FLASH_ID = 0x1640EF
 _FLASH_BYTES = 4 << 20
+# The MAC in the e-fuses, as two words: its lower four bytes at the first address.
+_MAC_AT = {"esp32": (0x3FF5A004, 0x3FF5A008), "esp32s3": (0x60007044, 0x60007048)}
+MAC = bytes.fromhex("7cdfa1000001")
 # The SPI controller that reads it: command, and first data word.
 _SPI = {"esp32": (0x3FF42000, 0x3FF42080), "esp32s3": (0x60002000, 0x60002058)}
 _ERROR, _INVALID = 0x01, 0x05
@@ -56,6 +59,7 @@ class EspRom(SerialPeer):
     :param chip: ``esp32`` or ``esp32s3``
     :param silent: it never answers: no chip there, or it is not in its loader
     :param spoils: the flash stores a wrong bit, which only reading back can tell
+    :param mac: what its e-fuses hold
     :param dies_after: it is pulled out once this many bytes are written
     :ivar flash: the whole of it
     :ivar commands: every command that came, once each, in order of appearance
@@ -69,6 +73,7 @@ class EspRom(SerialPeer):
         silent: bool = False,
         spoils: bool = False,
         dies_after: int | None = None,
+        mac: bytes = MAC,
     ) -> None:
         self.chip = chip
         self.flash = bytearray(b"\xff" * _FLASH_BYTES)
@@ -77,7 +82,12 @@ class EspRom(SerialPeer):
         self.received = self.stub_bytes = 0
         self._silent, self._spoils, self._dies_after = silent, spoils, dies_after
         self._unslip = Unslip()
-        self._registers = {_MAGIC_REGISTER: _MAGIC[chip]}
+        low, high = _MAC_AT[chip]
+        self._registers = {
+            _MAGIC_REGISTER: _MAGIC[chip],
+            low: int.from_bytes(mac[2:], "big"),
+            high: int.from_bytes(mac[:2], "big"),
+        }
         self._at = self._first = 0
         self._inflate = zlib.decompressobj()
         super().__init__()

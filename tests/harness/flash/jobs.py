@@ -21,7 +21,7 @@ def job(key: str, method: str, *images: Image, device: str = "/dev/null", **more
             "method": method,
             "images": images,
             "link": BoardLink("porch", device, consent=CONSENT),
-            "provision": True,
+            "consent": CONSENT,
             **more,
         }
     )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jobs import CONSENT
 
 from hil.boards.table import model, models
+from hil.consent import NoConsentError
 from hil.flash.approval import approve
 from hil.flash.image import runs, targets_in, versions_in
 from hil.flash.method import Image, Job, Reason, RefusedError, Step, method, methods
@@ -16,16 +19,16 @@ from hil.link.board import BoardLink
 N6_IMAGE = b"\0OPENMV_N6 with STM32N657X0\0" + bytes(100)
 
 
-def job(key: str, *images: Image, provision: bool = True) -> Job:
+def job(key: str, *images: Image) -> Job:
     row = model(key)
     # The link leads nowhere: whoever uses it fails.
     link = BoardLink("porch", "/nowhere", consent=CONSENT)
-    return Job("porch", row, row.flash_method or "", images, link, provision=provision)
+    return Job("porch", row, row.flash_method or "", images, link, CONSENT)
 
 
-def refusal(key: str, *images: Image, provision: bool = True) -> RefusedError:
+def refusal(key: str, *images: Image) -> RefusedError:
     with pytest.raises(RefusedError) as caught:
-        approve(job(key, *images, provision=provision))
+        approve(job(key, *images))
     assert caught.value.step is Step.CHECK
     assert caught.value.hint
     assert str(caught.value).startswith("porch: not flashed: ")
@@ -37,10 +40,10 @@ def test_a_sound_job_is_approved():
     approve(job("openmv-ae3", Image("HP", b"\1"), Image("HE", b"\2"), Image("ROMFS0", b"\3")))
 
 
-def test_nothing_is_written_without_the_owners_consent():
-    told = refusal("openmv-n6", Image("FIRMWARE", N6_IMAGE), provision=False)
-    assert told.reason is Reason.NO_CONSENT
-    assert "provision: true" in str(told)
+@pytest.mark.parametrize("said", [None, True, "yes"])
+def test_there_is_no_job_without_the_owners_consent(said):
+    with pytest.raises(NoConsentError, match=r"porch: flashing it is refused.*\n.*provision: true"):
+        replace(job("openmv-n6", Image("FIRMWARE", N6_IMAGE)), consent=said)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +152,8 @@ def test_an_image_may_hold_anything(content, sys_version, build):
 def test_every_method_offers_what_a_method_must(name):
     how = method(name)
     assert callable(how.supports)
-    assert callable(how.is_waiting)
+    assert callable(how.waiting)
+    assert isinstance(how.WITHOUT_MICROPYTHON, str)
     assert callable(how.flash)
 
 

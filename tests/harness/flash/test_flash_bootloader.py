@@ -8,6 +8,7 @@ import threading
 from dataclasses import dataclass, field, replace
 
 import pytest
+from jobs import CONSENT
 
 from hil.boards.table import model
 from hil.deadline import Deadline
@@ -48,7 +49,7 @@ class Link:
 
 def job(row=N6, **more) -> tuple[Job, Link]:
     link = Link(**more)
-    return Job("porch", row, "openmv-dfu", (Image("FIRMWARE", b"\1"),), link, True), link
+    return Job("porch", row, "openmv-dfu", (Image("FIRMWARE", b"\1"),), link, CONSENT), link
 
 
 def test_the_catcher_looks_before_the_board_is_told_to_go():
@@ -77,6 +78,43 @@ def test_the_second_way_is_tried_when_the_first_does_not_work():
     found = enter(wanted, lambda _: "loader" if gone.is_set() else None, Deadline.after(20))
     assert found == "loader"
     assert link.asked == [BOOTLOADER, "come back", RESET]
+
+
+@dataclass
+class Power:
+    """What :class:`hil.power.SwitchedPower` is to :func:`enter`."""
+
+    did: list[str] = field(default_factory=list)
+
+    def off(self, deadline: Deadline) -> None:
+        self.did.append("off")
+
+    def give(self, deadline: Deadline) -> None:
+        self.did.append("on")
+
+
+def test_without_a_repl_the_reset_window_is_opened_by_the_power():
+    dead = {BOOTLOADER: BoardError("no raw REPL"), RESET: BoardError("no raw REPL")}
+    power = Power()
+    wanted, link = job(does=dead)
+    found = enter(
+        replace(wanted, power=power),
+        lambda _: "loader" if power.did == ["off", "on"] else None,
+        Deadline.after(20),
+    )
+    assert found == "loader"
+    assert link.asked == [BOOTLOADER, "come back", RESET]
+
+
+def test_a_board_that_obeys_keeps_its_power():
+    gone, power = threading.Event(), Power()
+    wanted, _ = job(does={BOOTLOADER: BoardError("busy"), RESET: gone.set})
+    enter(
+        replace(wanted, power=power),
+        lambda _: "loader" if gone.is_set() else None,
+        Deadline.after(20),
+    )
+    assert power.did == []
 
 
 def test_when_no_way_works_each_is_told():

@@ -31,7 +31,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("HIL_LOCKS", str(tmp_path / "locks"))
     monkeypatch.delenv("HIL_DEVICES", raising=False)
     monkeypatch.setattr(bootloader, "BOOTLOADER", RESET)
-    monkeypatch.setattr(bootloader.enter, "__kwdefaults__", {"entering_s": 3.0})
+    monkeypatch.setitem(bootloader.enter.__kwdefaults__, "entering_s", 3.0)
     return lambda *words: CliRunner().invoke(main, words, catch_exceptions=True)
 
 
@@ -86,7 +86,7 @@ def test_a_board_is_flashed_started_and_known_the_next_time(
     boots = porch.control("status")["boots"]
     result = run("flash", "porch")
     assert result.exit_code == 0, result.output
-    assert "porch: FIRMWARE flashed and verified in" in result.output
+    assert "porch: FIRMWARE flashed in " in result.output
     assert usb_bus.tell().written == {1: IMAGE}
     into_the_bootloader, application = 1, 1
     after = porch.control("status")["boots"]
@@ -144,6 +144,17 @@ def test_what_is_refused_has_its_exit_code_and_touches_nothing(
     assert not usb_bus.calls
 
 
+@pytest.mark.usefixtures("listed")
+def test_a_board_that_is_not_attached_is_named_and_so_is_the_way_without_micropython(
+    run: Run, usb_bus: UsbBus, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(bootloader, "WAITING_S", 0.2)
+    result = run("flash", "porch")
+    assert result.exit_code == 3
+    assert "hil: porch: no board with the USB serial number 346534563033" in result.stderr
+    assert "without MicroPython it is flashed in its bootloader" in result.stderr
+
+
 def test_a_board_that_fails_is_its_fault_and_says_how_to_recover(
     run: Run, porch: VirtualBoard, usb_bus: UsbBus
 ):
@@ -158,14 +169,24 @@ def test_a_board_that_fails_is_its_fault_and_says_how_to_recover(
 
 
 @pytest.mark.usefixtures("listed")
-def test_a_held_board_is_waited_for(run: Run, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr("hil.flash_command.LOCK_BUDGET_S", 0.5)
+def test_a_held_board_is_waited_for_as_long_as_is_said(run: Run, tmp_path: Path):
     spec = config.read(tmp_path / "devices.yaml").targets["porch"]
     with lock.hold(lock.key_of(spec, tmp_path / ".hil"), "a colleague's work", Deadline.after(5)):
-        result = run("flash", "porch")
+        result = run("flash", "porch", "--wait", "0.3")
     assert result.exit_code == 3
-    assert "porch: waiting for " in result.stderr
+    assert "waiting for porch: held by " in result.stderr
     assert "a colleague's work" in result.stderr
+    assert "porch: 346534563033 is held by " in result.stderr
+    assert "--wait SECONDS waits longer than 0" in result.stderr
+
+
+@pytest.mark.usefixtures("listed")
+def test_what_may_not_be_flashed_is_not_waited_for(run: Run, tmp_path: Path):
+    spec = config.read(tmp_path / "devices.yaml").targets["shed"]
+    with lock.hold(lock.key_of(spec, tmp_path / ".hil"), "a colleague's work", Deadline.after(5)):
+        result = run("flash", "shed", "--image", "fw.bin", "--wait", "0.3")
+    assert "provision: true" in result.stderr
+    assert "waiting" not in result.stderr
 
 
 # --- as a step of bring-up ---------------------------------------------------------------------
@@ -177,7 +198,7 @@ def test_bring_up_flashes_what_is_listed_before_it_deploys(
     plug(usb_bus, porch)
     target = bring_up(config.read(tmp_path / "devices.yaml").targets["porch"], tmp_path / ".hil")
     try:
-        assert "FIRMWARE flashed and verified" in target.notes[0]
+        assert "FIRMWARE flashed in " in target.notes[0]
         assert usb_bus.tell().written == {1: IMAGE}
         assert target.api.alive(Deadline.after(10)), "its application runs"
     finally:

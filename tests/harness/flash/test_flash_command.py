@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jobs import Seen, job
 
+from hil.boards.table import model
 from hil.deadline import Deadline
+from hil.discovery.usb import UsbPort
 from hil.errors import BenchError
 from hil.flash import command, flow
 from hil.flash.method import FlashError, Image, Reason, Step, method, quiet
@@ -59,7 +61,8 @@ def test_the_words_arrive_as_they_are(tmp_path):
     both = (FIRMWARE, Image("ROMFS0", b"rom"))
     seen, asked = Seen(), work(line, *both, usb_serial="0033 $(x)")
     assert command.supports(asked) is None
-    command.flash(asked, seen, Deadline.after(30))
+    notes = command.flash(asked, seen, Deadline.after(30))
+    assert notes == ("ROMFS0 was not read back: only the command's exit status tells",)
     common = ["--to=/dev/ttyACM3", "a b", "$HOME;ls", "{x}", "0033 $(x)"]
     assert json.loads(out.read_text()) == [
         [[*common, "FIRMWARE"], FIRMWARE.content.hex(), ".hex"],
@@ -135,8 +138,24 @@ def test_the_flow_runs_it_once_and_has_the_board_back(tmp_path):
     assert (tmp_path / "log").read_bytes() == b"flashed "
 
 
-def test_nothing_tells_whether_an_unknown_board_waits():
-    assert not command.is_waiting(work("true"), Deadline.after(1))
+@pytest.mark.parametrize(
+    ("key", "attached", "known"),
+    [
+        ("openmv-n6", "0a0b", True),
+        ("openmv-n6", "0c0d", False),
+        ("esp32-cam", "0a0b", False),
+    ],
+)
+def test_a_dead_repl_is_known_by_the_serial_number_of_the_boards_own_usb(
+    key, attached, known, monkeypatch
+):
+    """That of a UART bridge says nothing of the board behind it."""
+    port = UsbPort("/dev/ttyACM3", 0x37C5, 0x1206, attached, None, "1-2", None, "run")
+    monkeypatch.setattr(command, "usb_ports", lambda: [port])
+    more = {"model": model(key), "usb_serial": "0A0B", "unique_id": b"id"}
+    assert command.waiting(work("true", **more), Deadline.after(1)) == (b"id" if known else None)
+    more["usb_serial"] = None
+    assert command.waiting(work("true", **more), Deadline.after(1)) is None
 
 
 @given(st.text(st.sampled_from("{}'\"\\ :!.[]aimge"), max_size=30))

@@ -9,8 +9,9 @@ import pytest
 from jobs import CONSENT
 from usb_bus import INTERNAL_FLASH, QSPI_FLASH, UsbBus
 
-from hil.boards.table import bootloader_serial_number_of, model
+from hil.boards.table import bootloader_serial_number_of, model, serial_number_of
 from hil.deadline import Deadline
+from hil.errors import BenchError
 from hil.flash import arduino_dfu, bootloader, dfu_util, openmv_dfu
 from hil.flash.method import FlashError, Image, Job, Reason, RefusedError, Step, quiet
 from hil.flash.tool import Ran
@@ -35,7 +36,7 @@ def job(row=N6, *images: Image, **more) -> Job:
         method,
         images,
         BoardLink("porch", "/dev/null", consent=CONSENT),
-        True,
+        CONSENT,
         **whole,
     )
 
@@ -54,7 +55,7 @@ def flash(wanted: Job, progress=quiet, budget_s: float = BUDGET_S) -> None:
 @pytest.fixture
 def impatient(monkeypatch) -> None:
     """Looks for a bootloader for a moment only."""
-    monkeypatch.setattr(bootloader.enter, "__kwdefaults__", {"entering_s": 0.5})
+    monkeypatch.setitem(bootloader.enter.__kwdefaults__, "entering_s", 0.5)
 
 
 # --- it arrives --------------------------------------------------------------------------------
@@ -171,11 +172,80 @@ def test_another_board_in_its_place_is_refused(usb_bus: UsbBus):
     assert usb_bus.tell().written == {}
 
 
-def test_is_waiting_knows_this_very_board(usb_bus: UsbBus):
-    usb_bus.plug(N6, serial_of(N6, OTHER_ID), "1-1")
-    assert not openmv_dfu.is_waiting(job(), Deadline.after(0.2))
-    usb_bus.plug(N6, serial_of(), "1-2")
-    assert openmv_dfu.is_waiting(job(), Deadline.after(BUDGET_S))
+@pytest.mark.parametrize("row", [N6, PORTENTA])
+@pytest.mark.parametrize("known", [{}, {"unique_id": None}])
+def test_a_board_that_waits_is_known_by_the_serial_number_of_its_bootloader(
+    usb_bus: UsbBus, monkeypatch, row, known
+):
+    """Also where only run mode's short number is listed, from which the id does not follow."""
+    (short,) = serial_number_of(model("openmv-h7"), UNIQUE_ID)
+    asked = job(row, usb_serial=short, **known)
+    usb_bus.plug(row, serial_of(row, OTHER_ID), "1-1")
+    with monkeypatch.context() as patch:
+        patch.setattr(bootloader, "WAITING_S", 0.2)
+        patch.setattr(asked.link, "device", "")  # there is no port that could be touched
+        assert openmv_dfu.waiting(asked, Deadline.after(BUDGET_S)) is None
+    usb_bus.plug(row, serial_of(row), "1-2")
+    assert openmv_dfu.waiting(asked, Deadline.after(BUDGET_S)) == UNIQUE_ID
+    flash(replace(asked, unique_id=UNIQUE_ID))
+    assert usb_bus.tell("1-1").written == {}
+
+
+@pytest.mark.parametrize("usb_serial", ["346534563033", None])
+def test_an_arduino_that_hangs_is_touched_where_its_own_usb_shows_the_listed_number(
+    usb_bus: UsbBus, monkeypatch, usb_serial
+):
+    """A listed port alone may lead to another board."""
+    touched = []
+
+    def touch(device: str, target: str) -> None:
+        touched.append(device)
+        usb_bus.plug(PORTENTA, serial_of(PORTENTA))
+
+    monkeypatch.setattr(bootloader, "WAITING_S", 0.2)
+    monkeypatch.setattr(bootloader, "touch", touch)
+    asked = job(PORTENTA, in_bootloader=False, usb_serial=usb_serial)
+    known = arduino_dfu.waiting(asked, Deadline.after(BUDGET_S))
+    assert (known, touched) == ((UNIQUE_ID, ["/dev/null"]) if usb_serial else (None, []))
+
+
+def test_a_camera_that_hangs_is_caught_when_its_power_comes_back(usb_bus: UsbBus, monkeypatch):
+    class Power:
+        def off(self, deadline: Deadline) -> None:
+            pass
+
+        def give(self, deadline: Deadline) -> None:
+            usb_bus.plug(N6, serial_of())
+
+    monkeypatch.setattr(bootloader, "WAITING_S", 0.2)
+    asked = job(in_bootloader=False, power=Power())
+    looked_at = replace(asked, may_enter=False)
+    assert openmv_dfu.waiting(looked_at, Deadline.after(BUDGET_S)) is None
+    assert openmv_dfu.waiting(asked, Deadline.after(BUDGET_S)) == UNIQUE_ID
+
+
+@pytest.mark.usefixtures("impatient")
+def test_where_neither_repl_nor_power_brings_it_into_its_bootloader_both_are_told(
+    usb_bus: UsbBus, monkeypatch
+):
+    class Power:
+        def off(self, deadline: Deadline) -> None:
+            raise BenchError("hub 1-1, port 2 does not switch")
+
+    monkeypatch.setattr(bootloader, "WAITING_S", 0.2)
+    with pytest.raises(FlashError) as caught:
+        openmv_dfu.waiting(job(in_bootloader=False, power=Power()), Deadline.after(BUDGET_S))
+    assert caught.value.step is Step.ENTER
+    assert "machine.bootloader: cannot open /dev/null" in str(caught.value)
+    assert "reset window: hub 1-1, port 2 does not switch" in str(caught.value)
+    assert not usb_bus.downloads
+
+
+def test_a_board_of_which_nothing_is_listed_is_not_looked_for(usb_bus: UsbBus):
+    usb_bus.plug(N6, serial_of())
+    asked = job(unique_id=None, usb_serial=None)
+    assert openmv_dfu.waiting(asked, Deadline.after(BUDGET_S)) is None
+    assert not usb_bus.calls
 
 
 @pytest.mark.usefixtures("impatient")
@@ -340,7 +410,27 @@ def test_without_dfu_util_the_answer_names_its_package(monkeypatch, tmp_path):
         assert told
         assert told.reason is Reason.NO_PROGRAM
         assert "apt-get install dfu-util" in told.hint
-        assert not how.is_waiting(job(row), Deadline.after(1))
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"\x7fELF\x01", "an ELF file"),
+        (b":020000040800F2\r\n", "an Intel HEX file"),
+        (b"DfuSe\x01", "a DfuSe file"),
+        (b"UF2\nWQ]\x9e", "a UF2 file"),
+        (b"PK\x03\x04", "a ZIP archive"),
+        (b"\x1f\x8b\x08", "a gzip archive"),
+        (ROMFS, "a ROMFS"),
+    ],
+)
+def test_what_a_bootloader_would_write_as_it_is_and_no_chip_can_start_is_refused(content, kind):
+    told = openmv_dfu.supports(job(N6, Image("FIRMWARE", content, "fw.zip")))
+    assert told
+    assert told.reason is Reason.NOT_AN_IMAGE
+    assert f"fw.zip is {kind}, and FIRMWARE is written as it is" in told.why
+    assert openmv_dfu.supports(job(N6, Image("FIRMWARE", b"\0" + content))) is None
+    assert openmv_dfu.supports(job(N6, Image("ROMFS0", ROMFS))) is None
 
 
 def test_a_model_with_another_bootloader_is_not_supported():

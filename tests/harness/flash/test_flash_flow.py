@@ -19,9 +19,10 @@ from usb_bus import UsbBus
 from hil.boards.table import bootloader_serial_number_of, model
 from hil.deadline import Deadline
 from hil.errors import BenchError
-from hil.flash import bootloader, flow, record
+from hil.flash import bootloader, flow, openmv_dfu, record
 from hil.flash.flow import Outcome
 from hil.flash.method import FlashError, Image, Job, Reason, RefusedError, Step
+from hil.flashing import told
 from hil.link.board import RESET, BoardLink
 from hil.virtual.board import VirtualBoard
 
@@ -49,7 +50,7 @@ class Board:
             "openmv-dfu",
             images or (self.image(),),
             self.link,
-            provision=True,
+            self.link.consent,
             usb_serial=self.virtual.record.serial_number,
             **more,
         )
@@ -78,7 +79,7 @@ def board(
     virtual: VirtualBoard, usb_bus: UsbBus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Board]:
     monkeypatch.setattr(bootloader, "BOOTLOADER", RESET)
-    monkeypatch.setattr(bootloader.enter, "__kwdefaults__", {"entering_s": 3.0})
+    monkeypatch.setitem(bootloader.enter.__kwdefaults__, "entering_s", 3.0)
     virtual.power_on()
     with BoardLink("porch", virtual.device, consent=virtual.consent) as link:
         deadline = Deadline.after(20)
@@ -147,6 +148,29 @@ def test_another_board_of_the_model_is_refused_and_its_application_goes_on(
     assert not board.bus.calls, "its bootloader was not even looked for"
 
 
+def test_a_board_of_another_model_is_refused(board: Board):
+    """Its unique id has another length."""
+    images = Image("HP", b"\1"), Image("HE", b"\2")
+    asked = replace(board.job(*images), model=model("openmv-ae3"))
+    with pytest.raises(RefusedError, match="the board is no OpenMV AE3: ") as caught:
+        flow.flash(asked, board.state)
+    assert caught.value.reason is Reason.OTHER_BOARD
+    assert not board.bus.calls
+
+
+def test_another_board_that_comes_back_is_told(board: Board, monkeypatch):
+    board.plug()
+    ids = iter([board.virtual.unique_id, bytes(12)])
+    identify = flow.identify
+    monkeypatch.setattr(flow, "identify", lambda *a: replace(identify(*a), unique_id=next(ids)))
+    with pytest.raises(FlashError, match=f"came back has the unique id {'00' * 12}") as caught:
+        board.flash()
+    assert caught.value.step is Step.VERIFY
+    had = record.load(board.state, board.virtual.unique_id)
+    assert had
+    assert (had.reported, had.partitions) == (None, {})
+
+
 def test_a_board_that_runs_another_version_afterwards_is_not_flashed(board: Board):
     board.plug()
     with pytest.raises(FlashError, match=r"and the image is .*v9\.9\.9 on 2030-01-01") as caught:
@@ -164,10 +188,21 @@ def test_an_image_that_tells_no_version_is_noted_as_not_proven(board: Board):
     assert "not proven" in outcome.notes[0]
 
 
+def test_what_the_method_could_not_prove_is_told_to_the_reader(board: Board, monkeypatch):
+    """And not called verified."""
+    board.plug()
+    flash = openmv_dfu.flash
+    monkeypatch.setattr(openmv_dfu, "flash", lambda *given: (*flash(*given), "it was too dark"))
+    outcome = board.flash()
+    assert outcome.notes == ("it was too dark",)
+    assert "FIRMWARE flashed in " in told(outcome)
+    assert told(outcome).endswith("; it was too dark")
+
+
 def test_a_board_that_does_not_come_back_fails_at_the_return_and_is_found_the_next_time(
     board: Board,
 ):
-    """Bricked for the moment: it hangs in its bootloader, where the record knows it."""
+    """Bricked for the moment: it hangs in its bootloader."""
     board.plug()
     board.link.locate = lambda deadline: str(board.state / "nowhere")
     short = replace(N6, back_from_bootloader_s=0.3, bootloader_on_reset_s=0.0)
@@ -191,7 +226,7 @@ def test_a_board_that_does_not_come_back_fails_at_the_return_and_is_found_the_ne
 
 
 def test_a_board_that_is_nowhere_is_the_benchs_fault(board: Board, monkeypatch):
-    monkeypatch.setattr(flow, "_WAITING_S", 0.2)
+    monkeypatch.setattr(bootloader, "WAITING_S", 0.2)
     board.virtual.power_off()
     board.link.close()
     with pytest.raises(BenchError, match="no port") as caught:
@@ -199,15 +234,12 @@ def test_a_board_that_is_nowhere_is_the_benchs_fault(board: Board, monkeypatch):
     assert not isinstance(caught.value, RefusedError)
 
 
-def test_a_waiting_bootloader_of_which_nobody_knows_whose_it_is_is_left_alone(
-    board: Board, monkeypatch
-):
-    """ST's short serial number does not lead back to the unique id, and there is no record yet."""
-    monkeypatch.setattr(flow, "_WAITING_S", 0.2)
+def test_another_boards_bootloader_is_left_alone(board: Board, monkeypatch):
+    monkeypatch.setattr(bootloader, "WAITING_S", 0.2)
     board.virtual.power_off()
     board.link.close()
     board.plug()
-    with pytest.raises(BenchError, match="no port"):
+    with pytest.raises(BenchError, match=r"no port.*\n.*without MicroPython it is flashed in"):
         flow.flash(replace(board.job(), usb_serial="346534563033"), board.state)
     assert board.bus.tell().written == {}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import sys
+import time
 from dataclasses import replace
 from importlib.util import find_spec
 
@@ -33,7 +34,7 @@ from hil.boards.model import Partition
 from hil.boards.table import model
 from hil.deadline import Deadline
 from hil.errors import BoardError
-from hil.flash import imx
+from hil.flash import imx, imx_loader
 from hil.flash.method import FlashError, Image, Reason, RefusedError, Step, method, quiet
 from hil.flash.tool import run_tool
 
@@ -86,7 +87,7 @@ def test_it_is_erased_written_read_back_and_reset(work):
     seen = Seen()
     with McuLoader() as loader:
         loader.flash[0x40000:0x60000] = b"\x00" * 0x20000
-        imx.flash(work(loader, FIRMWARE), seen, Deadline.after(60))
+        assert imx.flash(work(loader, FIRMWARE), seen, Deadline.after(60)) == ()
     at = FIRMWARE_AT - FLASH
     assert bytes(loader.flash[at : at + 50_001]) == FIRMWARE.content
     # Whole sectors of 4 KiB, and not one more.
@@ -138,7 +139,23 @@ def test_another_loader_is_refused_before_anything_is_written(work):
         imx.flash(work(loader), quiet, Deadline.after(60))
     assert refused.value.reason is Reason.OTHER_BOARD
     assert "version 0x4b020600, not 0x4b020800" in str(refused.value)
+    assert "unplug other boards" in refused.value.hint
     assert {tag for tag, _ in loader.commands} == {GET_PROPERTY}
+
+
+def test_while_another_loader_waits_the_board_is_not_sent_there():
+    link = Link()
+    heard = imx._Heard(job("openmv-rt1062", "imx", FIRMWARE, link=link), quiet, Deadline.after(5))
+    with pytest.raises(RefusedError) as refused:
+        heard.line('{"event": "ready", "waiting": 1}')
+    assert refused.value.reason is Reason.AMBIGUOUS
+    assert link.sent == []
+
+
+def test_two_loaders_at_once_are_not_guessed_at():
+    with pytest.raises(imx_loader._FailedError, match="2 loaders are waiting") as failed:
+        imx_loader._claim(None, lambda: ["one", "other"], imx.LOADER_VERSION, time.monotonic() + 5)
+    assert failed.value.refused is Reason.AMBIGUOUS
 
 
 @needs_spsdk
@@ -147,6 +164,7 @@ def test_a_loader_that_does_not_come_is_told_at_the_deadline(work):
         imx.flash(work(loader), quiet, Deadline.after(5))
     assert failed.value.step is Step.FIND
     assert "nothing was written" in failed.value.hint
+    assert "event" not in str(failed.value), "the lines that were meant for the parent"
 
 
 @needs_spsdk
@@ -171,10 +189,11 @@ def test_a_failure_tells_the_step(work, fault, step, told):
 
 
 @needs_spsdk
-def test_a_loader_that_does_not_give_its_memory_back_is_no_failure(work):
+def test_a_loader_that_does_not_give_its_memory_back_is_no_failure_but_a_note(work):
     with McuLoader(refuses=READ_MEMORY, refuses_with=UNKNOWN_COMMAND) as loader:
-        imx.flash(work(loader), quiet, Deadline.after(60))
+        notes = imx.flash(work(loader), quiet, Deadline.after(60))
     assert loader.was_reset
+    assert notes == ("FIRMWARE was not read back: its loader does not give its memory back",)
 
 
 @pytest.mark.parametrize(
@@ -184,6 +203,7 @@ def test_a_loader_that_does_not_give_its_memory_back_is_no_failure(work):
         ([Image("SBL", b"x")], Reason.NEVER_WRITTEN, "the bootloader itself"),
         ([Image("FILESYSTEM", b"x")], Reason.NEVER_WRITTEN, "the board's files"),
         ([FIRMWARE, Image("EFUSE", b"x")], Reason.NEVER_WRITTEN, "no partition EFUSE"),
+        ([Image("FIRMWARE", b"\x7fELF")], Reason.NOT_AN_IMAGE, "is an ELF file"),
         ([Image("FIRMWARE", bytes(0x3C0001))], Reason.NEVER_WRITTEN, "holds 3932160 bytes"),
     ],
 )
@@ -197,7 +217,7 @@ def test_what_is_never_written_is_refused_here_too(images, reason, told, monkeyp
 def test_another_model_and_a_missing_spsdk_are_said(monkeypatch):
     answer = imx.supports(job("openmv-n6", "imx", FIRMWARE))
     assert answer.reason is Reason.NO_METHOD
-    assert "flash: openmv-dfu" in answer.hint
+    assert answer.hint == "leave 'method' out: its own is openmv-dfu"
     monkeypatch.setattr(imx, "find_spec", lambda name: None)
     answer = imx.supports(job("openmv-rt1062", "imx", FIRMWARE))
     assert (answer.reason, answer.hint) == (Reason.NO_PROGRAM, "pip install 'hil[imx]'")
@@ -205,14 +225,16 @@ def test_another_model_and_a_missing_spsdk_are_said(monkeypatch):
 
 def test_a_loader_that_waits_is_known_by_its_place(tmp_path, monkeypatch):
     monkeypatch.setattr(imx, "_USB", tmp_path)
-    there = job("openmv-rt1062", "imx", FIRMWARE, location="1-2.3")
-    assert not imx.is_waiting(there, Deadline.after(1))
+    known = {"unique_id": bytes(8), "location": "1-2.3"}
+    there = job("openmv-rt1062", "imx", FIRMWARE, **known)
+    assert imx.waiting(there, Deadline.after(1)) is None
     (tmp_path / "1-2.3").mkdir()
     for vid, pid, waits in (("37c5", "1060", False), ("15a2", "0073", True), ("15a2", "", False)):
         (tmp_path / "1-2.3" / "idVendor").write_text(f"{vid}\n")
         (tmp_path / "1-2.3" / "idProduct").write_text(f"{pid}\n")
-        assert imx.is_waiting(there, Deadline.after(1)) is waits
-    assert not imx.is_waiting(job("openmv-rt1062", "imx", FIRMWARE), Deadline.after(1))
+        assert imx.waiting(there, Deadline.after(1)) == (bytes(8) if waits else None)
+    (tmp_path / "1-2.3" / "idProduct").write_text("0073\n")
+    assert imx.waiting(replace(there, location=None), Deadline.after(1)) is None
 
 
 @given(st.sampled_from([row.name for row in model("openmv-rt1062").partitions]), st.integers(1))

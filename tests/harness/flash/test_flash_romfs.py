@@ -179,6 +179,17 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(link, name, siz
     assert told in str(refused.value)
 
 
+def test_a_second_image_that_is_refused_leaves_the_first_unwritten(link, rom):
+    offer(link)
+    other = Image("ROMFS2", rom.content)
+    with pytest.raises(RefusedError, match="knows no partition ROMFS2"):
+        romfs.flash(
+            work(link, Image("ROMFS0", b"\xd2\xcd1 anew"), other), quiet, Deadline.after(60)
+        )
+    head = "import vfs\nprint(bytes(vfs.rom_ioctl(2, 0)[:8]))"
+    assert b"anew" not in on_board(link, head).encode()
+
+
 def test_firmware_that_cannot_write_it_is_refused(link, rom):
     """The unix port as it is."""
     deadline = Deadline.after(20)
@@ -228,7 +239,7 @@ def test_what_cannot_be_done_is_said_before_the_board_is_touched(image, more, re
 
 
 def test_no_bootloader_waits(rom):
-    assert not romfs.is_waiting(job("openmv-n6", "romfs", rom), Deadline.after(1))
+    assert romfs.waiting(job("openmv-n6", "romfs", rom), Deadline.after(1)) is None
 
 
 def test_the_image_reaches_mpremote_under_a_name_that_it_takes_for_an_image(

@@ -237,9 +237,10 @@ def test_only_fat_is_looked_at(bus):
 
 def test_a_loader_that_waits_is_known_by_its_place(bus):
     bus.mount("one", device="sda1")
-    assert uf2.is_waiting(work(location="1-2.3"), Deadline.after(1))
-    assert not uf2.is_waiting(work(location="1-2.4"), Deadline.after(1))
-    assert not uf2.is_waiting(work(), Deadline.after(1))
+    known = work(unique_id=bytes(12))
+    assert uf2.waiting(replace(known, location="1-2.3"), Deadline.after(1)) == bytes(12)
+    assert uf2.waiting(replace(known, location="1-2.4"), Deadline.after(1)) is None
+    assert uf2.waiting(known, Deadline.after(1)) is None
 
 
 def test_a_drive_that_is_pulled_out_in_the_middle_is_told(bus, monkeypatch):

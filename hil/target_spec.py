@@ -1,0 +1,127 @@
+"""A target of devices.yaml, typed and frozen, and the secrets that it names.
+
+A password or a Wi-Fi key is never written in the file, only ``${NAME}`` of the environment variable
+that holds it. It is looked up when its target is used (:meth:`TargetSpec.secrets`), so a variable
+that is not set for one board does not stop a run on another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from .errors import ConfigError
+from .flash_entry import FlashSpec
+from .power_entry import CommandSpec, HubPortSpec
+from .secrets import SecretStr
+
+if TYPE_CHECKING:
+    from .consent import Consent
+
+Kind = Literal["virtual", "board", "url"]
+
+_STRICT = {"extra": "forbid"}
+
+
+@dataclass(frozen=True)
+class EnvReference:
+    """A secret's place: the environment variable that holds it, and where it is asked for.
+
+    :ivar where: ``FILE:LINE:COLUMN``
+    """
+
+    name: str
+    where: str
+
+
+@dataclass(frozen=True)
+class Wifi:
+    """:ivar key: None is an open network"""
+
+    __pydantic_config__: ClassVar[Mapping[str, str]] = _STRICT
+
+    ssid: str
+    key: EnvReference | None = None
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """A target's secrets, looked up. None: devices.yaml names none."""
+
+    password: SecretStr | None
+    wifi_key: SecretStr | None
+
+
+@dataclass(frozen=True)
+class TargetSpec:
+    """One target as devices.yaml describes it.
+
+    :ivar where: ``FILE:LINE:COLUMN`` of its name
+    :ivar kind: ``virtual`` (the harness starts it), ``board`` (attached here), ``url`` (anything
+        that answers HTTP)
+    :ivar model: a key of the board table; None only for ``url``
+    :ivar usb_serial: the USB serial number that tells the board from all others
+    :ivar port: a serial device, or ``rfc2217://HOST:PORT`` or ``socket://HOST:PORT`` of a serial
+        server, where there is no USB serial number
+    :ivar unique_id: the board's ``machine.unique_id()``; None: whatever board is behind the port
+    :ivar hostname: name on the network without ``.local``; None: the harness makes a unique one
+    :ivar url: base URL
+    :ivar profile: name of a packaged profile, or the absolute path of a file
+    :ivar firmware: ``camera`` (the reference application) or the absolute path of a folder
+    :ivar provision: the owner's consent to write on the board: files, settings, secret, clock
+    :ivar flash: which firmware images it is to run; None: whatever it runs
+    :ivar user: user to log in as; None: the profile's
+    :ivar boot_timeout_s: seconds from a reset to the first answer; None: the profile's
+    :ivar power: what switches the board's power; None: nothing does
+    :ivar trusted_network: credentials may cross this network in the clear
+    """
+
+    __pydantic_config__: ClassVar[Mapping[str, str]] = _STRICT
+
+    name: str
+    where: str
+    kind: Kind
+    model: str | None = None
+    usb_serial: str | None = None
+    port: str | None = None
+    unique_id: str | None = None
+    hostname: str | None = None
+    url: str | None = None
+    profile: str = "camera"
+    firmware: str = "camera"
+    provision: bool = False
+    flash: FlashSpec | None = None
+    user: str | None = None
+    password: EnvReference | None = None
+    wifi: Wifi | None = None
+    boot_timeout_s: float | None = None
+    power: HubPortSpec | CommandSpec | None = None
+    trusted_network: bool = False
+
+    def consent(self) -> Consent:
+        """The owner's, to change this board.
+
+        :raises NoConsentError: its entry has no ``provision: true``
+        """
+        from . import consent
+
+        return consent.of(self)
+
+    def secrets(self, env: Mapping[str, str]) -> Secrets:
+        """Look the secrets up in ``env``.
+
+        :raises ConfigError: a variable is not set, or empty; all of this target's at once
+        """
+        unset = [
+            f"{ref.where}: target '{self.name}' needs the environment variable {ref.name},"
+            " which is not set"
+            for ref in (self.password, self.wifi.key if self.wifi else None)
+            if ref and not env.get(ref.name)
+        ]
+        if unset:
+            raise ConfigError("\n".join(unset), hint="export it, or leave the target out")
+        return Secrets(
+            password=SecretStr(env[self.password.name]) if self.password else None,
+            wifi_key=SecretStr(env[self.wifi.key.name]) if self.wifi and self.wifi.key else None,
+        )
