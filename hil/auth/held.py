@@ -61,8 +61,8 @@ class Held:
         """
         deadline = Deadline.after(self._timeout if timeout is None else timeout)
         while not self.closed and not enough(self.received) and not deadline.expired:
-            self._connection.settimeout(max(0.001, deadline.remaining()))
             try:
+                self._connection.settimeout(max(0.001, deadline.remaining()))
                 more = self._connection.recv(_PIECE)
             except TimeoutError:
                 break

@@ -120,7 +120,9 @@ class Faults:
         on_reset: bool = False,
         **options: Any,
     ) -> None:
-        """:raises BenchError: there is no such fault
+        """Planted again, it has yet to be met again.
+
+        :raises BenchError: there is no such fault
         :raises TypeError: it has no such option
         :raises OSError: it cannot be brought about here
         """
@@ -133,6 +135,7 @@ class Faults:
         if len(seen) > _LONGEST_TEXT:
             raise BenchError(f"'seen' is longer than {_LONGEST_TEXT} characters")
         inspect.signature(does).bind(**options)  # now, and not when it strikes
+        self._met = [one for one in self.met if one != name]
         planted = _Planted(name, seen.encode(), nth, skip, options)
         if seen or on_reset:
             self._planted.append(planted)

@@ -160,7 +160,7 @@ def test_no_bit_that_flips_while_it_is_begun_is_believed(
             begun = begin(link)
         except BoardError:
             begun, refused = False, refused + 1
-        flipped = board.control("status")["flipped"]
+        flipped = "flip" in board.control("status")["faults"]
         board.control("heal")
         if not flipped:
             break
