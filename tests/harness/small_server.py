@@ -88,4 +88,6 @@ if __name__ == "__main__":
         raise SystemExit(f"cannot open the database, {os.environ['PASSWORD']}")
     if len(sys.argv) > 1 and sys.argv[1] == "lacks":
         import a_package_that_nobody_has  # noqa: F401
+    if len(KEY) < int(os.environ.get("LEAST", "0")):
+        raise SystemExit("SECRET is too short")
     ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()

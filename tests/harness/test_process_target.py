@@ -374,3 +374,72 @@ def test_ctrl_c_at_the_terminal_is_the_benchs_alone(small: Target) -> None:
     """It goes to the terminal's foreground process group, of which the process is none."""
     assert os.getpgid(pid_of(small)) != os.getpgid(0)
     assert os.getsid(pid_of(small)) != os.getsid(0)
+
+
+# --- hil list, doctor, lock, restore ---
+
+
+def test_it_is_listed_by_its_command_and_its_profile(tmp_path: Path) -> None:
+    from hil import config
+    from hil.listing import rows
+
+    listed(tmp_path)
+    (row,) = rows(config.read(tmp_path / "devices.yaml"), bus=tmp_path / "bus")
+    assert row.state == "process; profile small"
+    assert row.port == f"{{python}} {SMALL}"
+
+
+def test_there_is_nothing_to_hold_and_nothing_to_restore(tmp_path: Path) -> None:
+    from hil import config, holding, restoring
+
+    listed(tmp_path)
+    inventory = config.read(tmp_path / "devices.yaml")
+    assert holding.states(list(inventory.targets.values()), tmp_path) == []
+    with pytest.raises(BenchError, match="it is a process: only boards are held"):
+        holding.key_of(inventory.targets["small"], tmp_path)
+    (outcome,) = restoring.restore(inventory, None, tmp_path, wait_s=0)
+    assert outcome.status == "nothing"
+
+
+def doctored(folder: Path) -> dict[str, tuple[str, str]]:
+    """What is examined of it → status, and what is told."""
+    from hil import config
+    from hil.doctor import process
+
+    spec = config.read(folder / "devices.yaml").targets["small"]
+    found = process.examine(spec, Deadline.after(20))
+    return {one.what: (one.status, one.told) for one in found}
+
+
+def test_the_doctor_starts_it_and_tells_what_came_of_it(tmp_path: Path) -> None:
+    listed(tmp_path, more=STORE)
+    told = doctored(tmp_path)
+    assert told["start"][0] == "ok"
+    assert told["clock"][0] in ("ok", "note")
+    listed(tmp_path, command=", fails")
+    status, why = doctored(tmp_path)["start"]
+    assert status == "fail"
+    assert "cannot open the database" in why
+
+
+def test_the_doctor_looks_its_programs_up(tmp_path: Path) -> None:
+    more = "    services: {store: {command: [no-such-store, '{port:store}']}}\n"
+    listed(tmp_path, more=more)
+    told = doctored(tmp_path)
+    assert told == {"service store": ("fail", "there is no program 'no-such-store' on PATH")}
+
+
+def test_a_server_that_refuses_a_short_key_passes(tmp_path: Path) -> None:
+    """It does not start with it: that is its refusal, and it is started again with a sound one."""
+    listed(tmp_path, LEAST="32")
+    checks = Path(__file__).parents[1] / "test_rotation.py"
+    options = ["-m", "hil", "-q", "--devices", str(tmp_path / "devices.yaml")]
+    chosen = ["-k", "empty_key or short_key or survives_a_reboot", str(checks)]
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "--rootdir", str(tmp_path), *options, *chosen],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "\n3 passed" in ran.stdout, ran.stdout
