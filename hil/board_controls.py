@@ -22,8 +22,9 @@ def controls_of(board: Attachment, target: Target, stack: ExitStack) -> Controls
     """
     from .boots import BootWatch
     from .clock.ntp import NtpServer
+    from .clock.rtc import opened
     from .clock.skew import ClockControl
-    from .control import FileControl, MintControl, PasswordControl, SecretControl
+    from .control import FileControl, MintControl, PasswordFile, SecretFile
 
     profile, link, virtual = target.profile, board.link, board.virtual
 
@@ -31,7 +32,7 @@ def controls_of(board: Attachment, target: Target, stack: ExitStack) -> Controls
         return link.paused(deadline, target.api.alive)
 
     files = FileControl(paused)
-    secret = SecretControl(files, profile.files.secret) if profile.files.secret else None
+    secret = SecretFile(files, profile.files.secret) if profile.files.secret else None
     server = stack.enter_context(NtpServer())
 
     def route(ntp: NtpServer) -> str:
@@ -46,12 +47,12 @@ def controls_of(board: Attachment, target: Target, stack: ExitStack) -> Controls
     return Controls(
         files=files,
         secret=secret or Absent(no_file),
-        password=PasswordControl(files, target.api, profile.files.settings, form)
+        password=PasswordFile(files, target.api, profile.files.settings, form)
         if profile.files.settings and (form := profile.files.format)
         else Absent(no_file),
         mint=MintControl(secret, target.api) if secret else Absent(no_file),
         clock=ClockControl(
-            paused, ntp=server, route=route if virtual else None, target=target.name
+            opened(paused), ntp=server, route=route if virtual else None, target=target.name
         ),
         reboot=reboot,
         power=board.power,

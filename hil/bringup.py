@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from . import process
 from .address import find_address, http_port, told_address
 from .attachment import attach, power_virtual, require_listed
 from .board_controls import controls_of
@@ -57,6 +58,8 @@ def _up(spec: TargetSpec, state: Path, stack: ExitStack) -> Target:
     try:
         if spec.kind == "url":
             return of_url(spec)
+        if spec.kind == "process":
+            return process.bring_up(spec, http_target, stack)
         return _board(spec, state, stack) if spec.provision else read_only(spec)
     except OSError as error:
         # What nobody has foreseen is the host's: a disk, a limit, a network that is gone.

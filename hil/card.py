@@ -72,7 +72,7 @@ class VirtualCard:
         self.power.on()
         deadline = Deadline.after(_COPY_S)
         with self.link.repl(deadline) as repl:
-            rtc.set_if_lost(repl, deadline)
+            rtc.set_if_lost(rtc.Rtc(repl), deadline)
             files.copy_tree(repl, self.root, self.card_root, self.left, deadline)
         self.reboot("hard")
 

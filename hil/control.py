@@ -1,13 +1,15 @@
-"""What the bench can do to a board while its application runs: files, the secret, the password.
+"""What the bench can do to a target: its files, the secret, the password, services, signed tokens.
 
-Each use is one pause: Ctrl-C, the work, and the event loop goes on (milliseconds, no reset).
+On a board, each use is one pause: Ctrl-C, the work, and the event loop goes on (milliseconds, no
+reset). :mod:`hil.process.controls` has the same of a process.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .deadline import Deadline
 from .secrets import SecretBytes, SecretStr
@@ -32,6 +34,74 @@ def _missing_told(path: str) -> Iterator[None]:
         if error.os_error == "ENOENT":
             raise FileNotFoundError(path) from None
         raise
+
+
+class Keys(Protocol):
+    """The signing keys of a target that the bench knows."""
+
+    def held(self, kind: str = "access") -> SecretBytes:
+        """The key that the running application has for this kind of tokens.
+
+        :raises Unavailable: it is not known
+        """
+
+
+class SecretControl(Keys, Protocol):
+    """The signing key: as it is kept, and as the running application holds it.
+
+    The two differ between a rotation and the reboot that makes it count (OpenMV docs 10.9:
+    "Deleting secret.bin and rebooting rotates the secret").
+
+    :ivar path: where it is kept
+    :ivar made_by_bench: a new one is of the bench's making: it says nothing of the target
+    """
+
+    path: str
+    made_by_bench: bool
+
+    def read(self) -> SecretBytes:
+        """What is kept now. :raises FileNotFoundError:"""
+
+    def write(self, data: bytes) -> None: ...
+
+    def delete(self) -> None:
+        """The next reboot brings a new one. :raises FileNotFoundError:"""
+
+    def exists(self) -> bool: ...
+
+    def changed(self, since: bytes) -> bool:
+        """True unless both what is kept and what is in use are these bytes."""
+
+    def rebooted(self) -> None:
+        """The application has loaded it anew."""
+
+
+class PasswordControl(Protocol):
+    """The password that the target stores.
+
+    :ivar path: where it is stored
+    """
+
+    path: str
+
+    def change(self, new: str) -> None:
+        """Store ``new``, and use it from now on in ``api``."""
+
+    def restored(self, unless: Callable[[], bool] = lambda: False) -> AbstractContextManager[None]:
+        """Whatever is changed inside is undone.
+
+        :param unless: asked at the end: whether there is no target any more to do it on
+        """
+
+
+class ServiceControl(Protocol):
+    """What devices.yaml lists beside a process, e.g. a database."""
+
+    def down(self, name: str) -> AbstractContextManager[None]:
+        """Inside, it is stopped; afterwards it runs again.
+
+        :raises Unavailable: there is no such service
+        """
 
 
 class FileControl:
@@ -106,12 +176,10 @@ class FileControl:
             return files.exists(repl, path, deadline)
 
 
-class SecretControl:
-    """The signing key's file, and the key that the running application holds.
+class SecretFile:
+    """:class:`SecretControl` of a board: a file, which its application makes if it is not there."""
 
-    The two differ between a rotation and the reboot that makes it count (OpenMV docs 10.9:
-    "Deleting secret.bin and rebooting rotates the secret").
-    """
+    made_by_bench = False
 
     def __init__(self, files: FileControl, path: str) -> None:
         self._files = files
@@ -122,8 +190,8 @@ class SecretControl:
         """The file's bytes now. :raises FileNotFoundError:"""
         return SecretBytes(self._files.read(self.path))
 
-    def held(self) -> SecretBytes:
-        """The key that the application loaded at its last boot."""
+    def held(self, kind: str = "access") -> SecretBytes:
+        """The key that the application loaded at its last boot: one for all kinds of tokens."""
         if self._held is None:
             self._held = self.read()
         return self._held
@@ -157,16 +225,17 @@ class SecretControl:
 
 
 class MintControl:
-    """Sign tokens as the board would, because the bench can read the board's key."""
+    """Sign tokens as the target would, because the bench knows its keys."""
 
-    def __init__(self, secret: SecretControl, api: Api) -> None:
-        self._secret = secret
+    def __init__(self, keys: Keys, api: Api) -> None:
+        self._keys = keys
         self._api = api
 
     def __call__(
         self,
         claims: Mapping[str, Any] | None = None,
         *,
+        kind: str = "access",
         without: Iterable[str] = (),
         only: Mapping[str, Any] | None = None,
         key: bytes | None = None,
@@ -176,41 +245,59 @@ class MintControl:
     ) -> SecretStr:
         """A token signed with the key that the application holds.
 
-        It starts from the claims of a token that the board has just issued, so that exactly what
-        the caller changes is what differs from a sound one.
+        It starts from the claims of a token that the target has just issued, so that exactly what
+        the caller changes is what differs from a sound one; of a kind that no login gives, from
+        those that the profile promises.
 
         :param claims: laid over the issued ones
+        :param kind: ``access``, ``refresh``, or one of the profile's ``other_tokens``
         :param without: claims to leave out
         :param only: these claims and nothing else
         :param key: another key; ``b""`` is the empty one
         :param header: laid over ``{"alg": …, "typ": "JWT"}``; a value None leaves the field out
         :param raw_payload: these bytes in place of a JSON object
+        :raises Unavailable: the key is not known, or the profile has no tokens of this kind
         """
-        from .auth import tokens, verdict
+        from .auth import tokens
 
-        if only is not None:
-            body: dict[str, Any] = dict(only)
+        if raw_payload is not None:
+            body: Mapping[str, Any] | bytes = raw_payload
+        elif only is not None:
+            body = only
         else:
-            body = dict(verdict.decoded(self._api.token()).claims)
-            body.update(claims or {})
-            for name in without:
-                body.pop(name, None)
+            left_out = set(without)
+            whole = {**self._claims(kind), **(claims or {})}
+            body = {name: value for name, value in whole.items() if name not in left_out}
         return tokens.mint(
-            raw_payload if raw_payload is not None else body,
-            self._secret.held() if key is None else key,
-            header=header,
-            alg=alg,
+            body, self._keys.held(kind) if key is None else key, header=header, alg=alg
         )
+
+    def key(self, kind: str = "access") -> SecretBytes:
+        """The key of this kind of tokens. :raises Unavailable: it is not known"""
+        return self._keys.held(kind)
 
     def sign(self, signed: str, alg: str = "HS256") -> SecretStr:
         """Header and payload segments as they stand, signed with the key in use."""
         from .auth import tokens
 
-        return tokens.sign(signed, self._secret.held(), alg)
+        return tokens.sign(signed, self._keys.held(), alg)
+
+    def _claims(self, kind: str) -> dict[str, Any]:
+        """Those of a sound token of this kind, issued this moment."""
+        from .auth import verdict
+        from .auth.contract import promised
+
+        profile = self._api.profile
+        if kind == "access":
+            return dict(verdict.decoded(self._api.token()).claims)
+        if kind == "refresh":
+            return dict(verdict.decoded(self._api.token(profile.refresh.field)).claims)
+        token = promised(profile.other_tokens.get(kind), f"tokens of the kind {kind!r}")
+        return {**token.claims, "exp": round(time.time()) + token.lifetime_s}
 
 
-class PasswordControl:
-    """Change the password that the board stores."""
+class PasswordFile:
+    """:class:`PasswordControl` of a board."""
 
     def __init__(self, files: FileControl, api: Api, path: str, form: SettingsFormat) -> None:
         self._files = files

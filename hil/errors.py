@@ -44,6 +44,10 @@ class BoardError(HilError):
     """The board's fault: it does not answer, does not boot, or lost its file system."""
 
 
+class NotStartedError(BoardError):
+    """A server has ended before it answered: what it was given may be what it refuses."""
+
+
 class Finding(AssertionError):  # noqa: N818 - the word of this field
     """The firmware's fault: a check's promise is broken. pytest reports it as a failure."""
 

@@ -58,7 +58,7 @@ def states(specs: Sequence[TargetSpec], folder: Path) -> list[State]:
     return [
         State(spec.name, lock.holder(lock.key_of(spec, folder)))
         for spec in specs
-        if spec.kind != "url"
+        if spec.kind in ("virtual", "board")
     ]
 
 
@@ -75,8 +75,9 @@ def seconds(text: str) -> float:
 
 def key_of(spec: TargetSpec, folder: Path) -> lock.Key:
     """:raises BenchError: it is no board, so that there is nothing to hold"""
-    if spec.kind == "url":
-        raise BenchError("it is a URL: only boards are held", target=spec.name)
+    if spec.kind not in ("virtual", "board"):
+        what = "a URL" if spec.kind == "url" else f"a {spec.kind}"
+        raise BenchError(f"it is {what}: only boards are held", target=spec.name)
     return lock.key_of(spec, folder)
 
 

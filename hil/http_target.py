@@ -4,6 +4,7 @@ board that is only read."""
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from .deadline import Deadline
@@ -25,12 +26,14 @@ def of_url(spec: TargetSpec) -> Target:
     :raises BoardError: nobody answers there
     """
     assert spec.url is not None, "config: kind url has one"
+    given = spec.secrets(os.environ)
     target = http_target(
         spec,
         spec.url.rstrip("/"),
-        spec.secrets(os.environ).password,
+        given.password,
         spec.url,
         f"{spec.name!r} is a URL: the bench has no hand on it",
+        api_key=given.api_key,
     )
     _expect_answer(target, Deadline.after(10))
     return target
@@ -74,25 +77,33 @@ def http_target(
     password: SecretStr | None,
     about: str,
     absent: str,
+    *,
+    others: Mapping[str, SecretStr] | None = None,
+    api_key: SecretStr | None = None,
 ) -> Target:
-    """A target without any control yet."""
+    """A target without any control yet.
+
+    :param password: None: what the profile publishes
+    :param others: further users' passwords, besides those
+    :param api_key: None: likewise
+    """
     from .auth.client import Api, Credentials
     from .auth.raw import RawClient
     from .auth.record import Record
 
     profile = profile_of(spec)
+    user, published = spec.user or profile.user, profile.published
+    password = password or published.passwords.get(user) or SecretStr("")
     record = Record()
+    api = Api(base_url, profile, Credentials(user, password), observe=record.observe)
+    api.others = {**published.passwords, **(others or {})}
+    api.api_key = api_key or published.api_key
     return Target(
         name=spec.name,
         about=about,
         base_url=base_url,
         profile=profile,
-        api=Api(
-            base_url,
-            profile,
-            Credentials(spec.user or profile.user, password or SecretStr("")),
-            observe=record.observe,
-        ),
+        api=api,
         raw=RawClient.to(base_url, limit=_connections(spec, profile), observe=record.observe),
         record=record,
         controls=Controls.none(absent),

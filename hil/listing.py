@@ -36,7 +36,8 @@ class Row:
         ``remote``: it is behind a serial server, and was not looked for. Others begin with
         ``absent``, ``only on the network``, ``in its bootloader``, ``held by …``,
         ``port held by …``, ``unlisted`` (attached, only read), ``embedded`` (started when
-        needed), ``url``
+        needed), ``process`` (likewise), ``url``
+    :ivar port: where it is reached; of a process, the command that starts it
     :ivar location: where it is plugged in: ``1-2.3``
     :ivar firmware: what the board itself says that it runs; empty when it was not asked
     :ivar address: where its host name answers on mDNS; several, if several do
@@ -111,13 +112,18 @@ def _row(
         target=spec.name,
         model=spec.model or "",
         state="; ".join(filter(None, [*state, held, name])),
-        port=(device.device if device else "") or spec.port or spec.url or "",
+        port=(device.device if device else "") or spec.port or spec.url or _command(spec),
         location=(device.location if device else None) or "",
         serial_number=spec.usb_serial or (device.serial_number if device else None) or "",
         firmware=firmware,
         hostname=spec.hostname or "",
         address=", ".join(addresses),
     )
+
+
+def _command(spec: TargetSpec) -> str:
+    """As devices.yaml has it: with placeholders."""
+    return " ".join(spec.process.command) if spec.process else ""
 
 
 def _unlisted(port: UsbPort, holders: Holders) -> Row:

@@ -12,7 +12,7 @@ from .errors import BoardError, Finding, Unavailable
 from .target import Absent, Target
 
 if TYPE_CHECKING:
-    from .control import SecretControl
+    from .control import SecretFile
     from .link.board import BoardLink
     from .power import PowerControl
 
@@ -27,7 +27,7 @@ class Reboot:
     target: Target
     link: BoardLink
     power: PowerControl | Absent
-    secret: SecretControl | None
+    secret: SecretFile | None
 
     def _cycle_power(self, power: PowerControl, deadline: Deadline) -> None:
         """Off and on. The RTC may have lost the time: then the bench, in NTP's place, sets it."""
@@ -38,7 +38,7 @@ class Reboot:
         if not self.target.api.alive(deadline):
             return
         with self.link.paused(deadline, self.target.api.alive) as repl:
-            rtc.set_if_lost(repl, deadline)
+            rtc.set_if_lost(rtc.Rtc(repl), deadline)
 
     def _expect_same_address(self) -> None:
         """:raises BoardError: the board has an address, and it is another one"""

@@ -78,6 +78,8 @@ def _restore(
 
     if spec.kind == "url":
         return Outcome(spec.name, "refused", "it is a URL: the bench has no hand on it")
+    if spec.kind == "process":
+        return Outcome(spec.name, "nothing", "it is a process: it has ended with the run")
     try:
         spec.consent()
     except NoConsentError as error:

@@ -52,6 +52,8 @@ class Sighting:
     def presence(self) -> str:
         """``attached``, ``remote``, or what else there is to say, in plain words."""
         spec = self.spec
+        if spec.kind == "process":
+            return f"process; profile {Path(spec.profile).stem}"
         if spec.kind != "board":
             return "embedded" if spec.kind == "virtual" else spec.kind
         if len(self.ports) > 1:

@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     from .boots import BootWatch
     from .card import CardControl
     from .clock.skew import ClockControl
-    from .control import FileControl, MintControl, PasswordControl, SecretControl
+    from .control import (
+        FileControl,
+        MintControl,
+        PasswordControl,
+        SecretControl,
+        ServiceControl,
+    )
     from .errors import HilError
     from .link.console import Console
     from .power import PowerControl
@@ -59,6 +65,7 @@ class Controls:
     card: CardControl | Absent
     console: Console | Absent
     boots: BootWatch | Absent
+    services: ServiceControl | Absent = Absent("it is no process that the bench has started")
 
     @classmethod
     def none(cls, reason: str) -> Controls:

@@ -17,12 +17,18 @@ from .boards.table import models
 from .document import Document, Place, Value, did_you_mean
 from .flash_entry import flash_entry
 from .power_entry import power_entry
+from .process_entry import KEYS as PROCESS_KEYS
+from .process_entry import process_entry
 from .target_spec import EnvReference, Kind, TargetSpec, Wifi
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-FIELDS = frozenset(field.name for field in dataclasses.fields(TargetSpec)) - {"name", "where"}
+# What no entry says by these names: it has the first, and stands at the second.
+_NOT_SAID = frozenset({"name", "where", "process"})
+FIELDS = (
+    frozenset(field.name for field in dataclasses.fields(TargetSpec)) - _NOT_SAID
+) | frozenset(PROCESS_KEYS)
 """What an entry may say."""
 
 # Which kinds a field has a meaning for; a field that is not here has one for all.
@@ -38,6 +44,7 @@ _KINDS: Mapping[str, tuple[Kind, ...]] = {
     "flash": ("virtual", "board"),
     "wifi": ("board",),
     "power": ("board",),
+    **dict.fromkeys(PROCESS_KEYS, ("process",)),
 }
 
 # A target's name becomes part of test ids and file names.
@@ -71,6 +78,7 @@ def target_entry(document: Document, name: str, entry: Value) -> TargetSpec | No
         flash_entry,
         _boot_timeout,
         power_entry,
+        process_entry,
     ):
         check(document, place, fields)
     spec = _validated(document, place, fields)
@@ -78,7 +86,7 @@ def target_entry(document: Document, name: str, entry: Value) -> TargetSpec | No
 
 
 def _has_value(document: Document, place: Place, key: str, value: Value) -> bool:
-    if key in ("name", "where"):
+    if key in _NOT_SAID:
         document.mistake((*place, key), f"unknown key '{key}'{did_you_mean(key, FIELDS)}", key=True)
     elif value in (None, "") and key in FIELDS:
         document.mistake((*place, key), f"'{key}' has no value: give one or remove the line")
@@ -113,11 +121,12 @@ def _references(document: Document, place: Place, fields: dict[str, Any]) -> Non
     if isinstance(wifi, dict):
         fields["wifi"] = wifi = dict(wifi)
         _secret(document, (*place, "wifi"), wifi, "key", suggestion="WIFI_KEY")
-    suggestion = re.sub(r"\W", "_", f"{place[-1]}_PASSWORD", flags=re.ASCII).upper()
-    _secret(document, place, fields, "password", suggestion=f"HIL_{suggestion}")
+    for key in ("password", "api_key"):
+        suggestion = re.sub(r"\W", "_", f"HIL_{place[-1]}_{key}", flags=re.ASCII).upper()
+        _secret(document, place, fields, key, suggestion=suggestion)
     for key, value in fields.items():
-        if isinstance(value, str) and "${" in value:
-            what = f"'{key}' takes no ${{NAME}}: only 'password' and the Wi-Fi 'key' do"
+        if isinstance(value, str) and "${" in value and key not in PROCESS_KEYS:
+            what = f"'{key}' takes no ${{NAME}}: only 'password', 'api_key' and the Wi-Fi 'key' do"
             document.mistake((*place, key), what)
 
 

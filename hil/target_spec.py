@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from .errors import ConfigError
 from .flash_entry import FlashSpec
 from .power_entry import CommandSpec, HubPortSpec
+from .process_entry import ProcessSpec
 from .secrets import SecretStr
 
 if TYPE_CHECKING:
     from .consent import Consent
 
-Kind = Literal["virtual", "board", "url"]
+Kind = Literal["virtual", "board", "process", "url"]
 
 _STRICT = {"extra": "forbid"}
 
@@ -51,6 +52,7 @@ class Secrets:
 
     password: SecretStr | None
     wifi_key: SecretStr | None
+    api_key: SecretStr | None = None
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,9 @@ class TargetSpec:
     """One target as devices.yaml describes it.
 
     :ivar where: ``FILE:LINE:COLUMN`` of its name
-    :ivar kind: ``virtual`` (the harness starts it), ``board`` (attached here), ``url`` (anything
-        that answers HTTP)
-    :ivar model: a key of the board table; None only for ``url``
+    :ivar kind: ``virtual`` (the harness starts it), ``board`` (attached here), ``process`` (a
+        server that the bench starts), ``url`` (anything that answers HTTP)
+    :ivar model: a key of the board table; None for what is no board
     :ivar usb_serial: the USB serial number that tells the board from all others
     :ivar port: a serial device, or ``rfc2217://HOST:PORT`` or ``socket://HOST:PORT`` of a serial
         server, where there is no USB serial number
@@ -71,7 +73,9 @@ class TargetSpec:
     :ivar firmware: ``camera`` (the reference application) or the absolute path of a folder
     :ivar provision: the owner's consent to write on the board: files, settings, secret, clock
     :ivar flash: which firmware images it is to run; None: whatever it runs
+    :ivar process: what is started; None for what is no ``process``
     :ivar user: user to log in as; None: the profile's
+    :ivar api_key: what opens the profile's route for API keys
     :ivar boot_timeout_s: seconds from a reset to the first answer; None: the profile's
     :ivar power: what switches the board's power; None: nothing does
     :ivar trusted_network: credentials may cross this network in the clear
@@ -92,8 +96,10 @@ class TargetSpec:
     firmware: str = "camera"
     provision: bool = False
     flash: FlashSpec | None = None
+    process: ProcessSpec | None = None
     user: str | None = None
     password: EnvReference | None = None
+    api_key: EnvReference | None = None
     wifi: Wifi | None = None
     boot_timeout_s: float | None = None
     power: HubPortSpec | CommandSpec | None = None
@@ -116,7 +122,7 @@ class TargetSpec:
         unset = [
             f"{ref.where}: target '{self.name}' needs the environment variable {ref.name},"
             " which is not set"
-            for ref in (self.password, self.wifi.key if self.wifi else None)
+            for ref in (self.password, self.api_key, self.wifi.key if self.wifi else None)
             if ref and not env.get(ref.name)
         ]
         if unset:
@@ -124,4 +130,5 @@ class TargetSpec:
         return Secrets(
             password=SecretStr(env[self.password.name]) if self.password else None,
             wifi_key=SecretStr(env[self.wifi.key.name]) if self.wifi and self.wifi.key else None,
+            api_key=SecretStr(env[self.api_key.name]) if self.api_key else None,
         )

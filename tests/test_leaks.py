@@ -198,6 +198,8 @@ def test_the_console_tells_no_secret(
     if not isinstance(target.controls.files, Absent):
         # A pause: what was printed before it has arrived.
         target.controls.files.exists(profile.files.settings or "main.py")
+    elif not isinstance(target.controls.reboot, Absent):
+        target.controls.reboot()  # a process, whose output is read to its end
     text = SecretStr(console.text)
     password = api.credentials.password
     secrets = {

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
@@ -67,6 +67,7 @@ class Api:
     :ivar credentials: what ``login`` and ``basic`` use unless told otherwise; may be replaced
     :ivar others: the passwords of other users
     :ivar api_key: None: the bench knows none
+    :ivar hidden: further secrets that no request and no answer shows
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Api:
         self.observe = observe
         self.others: Mapping[str, SecretStr] = {}
         self.api_key: SecretStr | None = None
+        self.hidden: Collection[SecretStr] = ()
         self._host = urlsplit(self.base_url).netloc
         self._client: httpx.Client | None = None
 
@@ -108,7 +110,7 @@ class Api:
             self.timeout,
             observe=self.observe,
         )
-        other.others, other.api_key = known, self.api_key
+        other.others, other.api_key, other.hidden = known, self.api_key, self.hidden
         return other
 
     # -- as a client would -------------------------------------------------------------------
@@ -171,13 +173,14 @@ class Api:
         user, password = (str(fields[name]) for name in (login.user_field, login.password_field))
         return self.request(login.method, login.path, auth=(user.encode(), password.encode()))
 
-    def token(self) -> SecretStr:
+    def token(self, field: str | None = None) -> SecretStr:
         """A fresh token.
 
+        :param field: of the login's answer; None: the profile's for access tokens
         :raises Finding: the target gives none for the right password
         """
         response = self.login()
-        field = self.profile.login.token_field
+        field = field or self.profile.login.token_field
         try:
             token = response.json()[field] if response.status_code == 200 else None
         except (ValueError, KeyError, TypeError):
@@ -215,17 +218,34 @@ class Api:
         auth = (sent.user.encode(), sent.password.encode())
         return self.request(route.method, route.path, auth=auth)
 
-    def alive(self, deadline: Deadline) -> bool:
-        """True as soon as the application answers: any status that is not 5xx. False: too late."""
-        part = self.profile.given_basic or self.profile.given_resource
-        probe = self.compose("GET", part.path if part else "/")
-        while not deadline.expired:
-            client = RawClient.to(self.base_url, max(0.05, deadline.sooner(2.0).remaining()))
-            answer = client.send(probe)
+    def alive(
+        self,
+        deadline: Deadline,
+        *,
+        path: str | None = None,
+        given_up: Callable[[], bool] = lambda: False,
+    ) -> bool:
+        """True as soon as the application answers: any status that is not 5xx. False: too late.
+
+        :param path: what is asked for; None: a route of the profile
+        :param given_up: asked between two tries whether there is nobody any more to answer
+        """
+        while not deadline.expired and not given_up():
+            answer = self.ask(path, max(0.05, deadline.sooner(2.0).remaining()))
             if answer.status is not None and answer.status < 500:
                 return True
             time.sleep(min(_ASK_AGAIN_S, deadline.remaining()))
         return False
+
+    def ask(self, path: str | None = None, timeout: float = 2.0) -> Answer:
+        """What a GET without credentials gets; nobody is told of it.
+
+        :param path: None: a route of the profile
+        :param timeout: seconds
+        """
+        part = self.profile.given_basic or self.profile.given_resource
+        probe = self.compose("GET", path or (part.path if part else "/"))
+        return RawClient.to(self.base_url, timeout).send(probe)
 
     def wait_alive(self, deadline: Deadline) -> None:
         """:raises BoardError: the application does not answer in time"""
@@ -254,6 +274,7 @@ class Api:
                 self.credentials.password,
                 *self.others.values(),
                 *([self.api_key] if self.api_key else []),
+                *self.hidden,
             ),
         )
 

@@ -14,12 +14,15 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetPydanticSchema,
     JsonValue,
     field_validator,
     model_validator,
 )
+from pydantic_core import core_schema
 
 from ..errors import Unavailable
+from ..secrets import SecretStr
 from ..settings_file import SettingsFormat, settings_format
 
 
@@ -49,6 +52,14 @@ def _json(value: object) -> object:
 Json = Annotated[JsonValue, BeforeValidator(_json)]
 JsonObject = Annotated[dict[str, Any], BeforeValidator(_json)]
 Status = Annotated[int, Field(ge=100, le=599)]
+Hidden = Annotated[
+    SecretStr,
+    GetPydanticSchema(
+        lambda _, __: core_schema.no_info_after_validator_function(
+            SecretStr, core_schema.str_schema()
+        )
+    ),
+]
 _SCHEME = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]*$"
 Path_ = Annotated[str, Field(pattern=r"^/[!-~]*$")]
 
@@ -324,6 +335,20 @@ class Files(Part):
     def written_by_the_application(self) -> frozenset[str]:
         """What is the board's own and no part of the application."""
         return frozenset(path for path in (self.secret, self.settings, *self.state) if path)
+
+
+class Published(Part):
+    """What the source document itself gives away, as a constant in its code. It is used where
+    devices.yaml has nothing else in its place.
+
+    :ivar passwords: by user
+    :ivar secrets: signing keys by kind of token: ``access``, ``refresh``, those of
+        ``other_tokens``
+    """
+
+    passwords: Mapping[str, Hidden] = {}
+    secrets: Mapping[str, Hidden] = {}
+    api_key: Hidden | None = None
 
 
 class Known(Part):

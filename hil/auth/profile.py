@@ -30,6 +30,7 @@ from .contract import (
     NotPromised,
     Oidc,
     Part,
+    Published,
     Refresh,
     Refusals,
     Resource,
@@ -79,6 +80,7 @@ class Profile(Part):
     given_device: Device | None = Field(default=None, alias="device")
     given_oidc: Oidc | None = Field(default=None, alias="oidc")
     given_whose: Whose | None = Field(default=None, alias="whose")
+    published: Published = Published()
     files: Files = Files()
     refusals: Refusals = Refusals()
     secret_bytes: int = Field(default=32, ge=1)
@@ -118,6 +120,13 @@ class Profile(Part):
     def resource(self) -> Resource:
         """:raises NotPromised: no route demands a token"""
         return promised(self.given_resource, "resource that demands a token")
+
+    @property
+    def token_kinds(self) -> tuple[str, ...]:
+        """The kinds of tokens that are signed."""
+        access = ("access",) if self.given_token else ()
+        refresh = ("refresh",) if self.given_refresh and self.given_refresh.token else ()
+        return (*access, *refresh, *self.other_tokens)
 
     @property
     def scheme(self) -> str:
@@ -247,6 +256,8 @@ def _load(path: Path) -> Profile:
             for details in error.errors(include_url=False, include_input=False):
                 place = tuple(str(part) for part in details["loc"])
                 _mistake(document, place, details["type"], details["msg"])
+        else:
+            _published_kinds(document, profile)
         if not document.mistakes:
             return profile
     raise document.error()
@@ -273,6 +284,17 @@ def _known_checks(document: Document, entries: object) -> None:
         elif check in seen:
             document.mistake(place, f"{check} is declared twice")
         seen.add(check)
+
+
+def _published_kinds(document: Document, profile: Profile) -> None:
+    """Each published key is that of a kind of token that there is."""
+    for kind in profile.published.secrets:
+        if kind not in profile.token_kinds:
+            known = profile.token_kinds
+            close = difflib.get_close_matches(kind, known, n=1)
+            meant = f" (did you mean '{close[0]}'?)" if close else f"; known are {', '.join(known)}"
+            place = ("published", "secrets", kind)
+            document.mistake(place, f"there are no tokens of the kind {kind!a}{meant}", key=True)
 
 
 def _mistake(document: Document, place: tuple[str, ...], kind: str, message: str) -> None:

@@ -12,6 +12,8 @@ import math
 import operator
 import re
 import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Protocol
@@ -75,6 +77,52 @@ class BoardTime:
         return middle - self.uncertainty, middle + self.uncertainty
 
 
+class Clock(Protocol):
+    """A target's clock that can be read and set this moment."""
+
+    def read(self, deadline: Deadline, *, samples: int = 3, precise: bool = False) -> BoardTime:
+        """As :func:`read`."""
+
+    def set(self, unix: int, deadline: Deadline, *, at_tick: bool = False) -> BoardTime:
+        """As :func:`set_clock`."""
+
+    def settime(self, host: str, deadline: Deadline) -> None:
+        """Have the target set it by NTP, asking this host.
+
+        :raises BoardError: it could not
+        """
+
+
+@dataclass(frozen=True)
+class Rtc:
+    """:class:`Clock` of a board, in a pause of its application."""
+
+    repl: Repl
+
+    def read(self, deadline: Deadline, *, samples: int = 3, precise: bool = False) -> BoardTime:
+        return read(self.repl, deadline, samples=samples, precise=precise)
+
+    def set(self, unix: int, deadline: Deadline, *, at_tick: bool = False) -> BoardTime:
+        return set_clock(self.repl, unix, deadline, at_tick=at_tick)
+
+    def settime(self, host: str, deadline: Deadline) -> None:
+        """``ntptime.host`` is put back at once."""
+        self.repl.exec(_SETTIME.format(host=host), deadline)
+
+
+def opened(
+    paused: Callable[[Deadline], AbstractContextManager[Repl]],
+) -> Callable[[Deadline], AbstractContextManager[Rtc]]:
+    """What gives a board's :class:`Rtc`, from what pauses its application and gives its REPL."""
+
+    @contextmanager
+    def rtc(deadline: Deadline) -> Iterator[Rtc]:
+        with paused(deadline) as repl:
+            yield Rtc(repl)
+
+    return rtc
+
+
 def read(repl: Repl, deadline: Deadline, *, samples: int = 3, precise: bool = False) -> BoardTime:
     """Read the clock: one round trip per sample.
 
@@ -128,10 +176,10 @@ def set_clock(repl: Repl, unix: int, deadline: Deadline, *, at_tick: bool = Fals
     return _board_time(sample, *sample.offset)
 
 
-def set_if_lost(repl: Repl, deadline: Deadline) -> None:
+def set_if_lost(clock: Clock, deadline: Deadline) -> None:
     """After a loss of power: true time, in NTP's place, unless the clock has kept the time."""
-    if abs(read(repl, deadline, samples=1).offset) > LOST_S:
-        set_clock(repl, round(time.time()), deadline)
+    if abs(clock.read(deadline, samples=1).offset) > LOST_S:
+        clock.set(round(time.time()), deadline)
 
 
 def require_ticking(repl: Repl, deadline: Deadline) -> None:
@@ -291,3 +339,19 @@ def _stands_still(sample: _Sample) -> BoardError:
         f"the clock stands still: {utc(sample.second)} for {TICK_TIMEOUT_S} s",
         hint="has the board's RTC a crystal that runs?",
     )
+
+
+_SETTIME = """\
+def _hil_settime():
+ import ntptime
+ h=ntptime.host
+ ntptime.host={host!r}
+ try:
+  ntptime.settime()
+ finally:
+  ntptime.host=h
+try:
+ _hil_settime()
+finally:
+ del _hil_settime
+"""

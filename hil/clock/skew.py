@@ -1,8 +1,8 @@
-"""Moving a board's clock while its application runs, standing at a second, and putting it back.
+"""Moving a clock while the application runs, standing at a second, and putting it back.
 
-Each move is one pause of the application (:class:`ClockControl` gets the pausing from the link)
-and one or two round trips in it. Skew is relative to the host's clock, which is the truth here.
-All times are Unix seconds, UTC; all durations are seconds.
+Each move of a board's is one pause of the application and one or two round trips in it; that of a
+process is an offset in a file (:mod:`hil.process.faked_time`). Skew is relative to the host's
+clock, which is the truth here. All times are Unix seconds, UTC; all durations are seconds.
 """
 
 from __future__ import annotations
@@ -14,15 +14,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from hil.clock.ntp import NtpServer, require_ntptime_reach
-from hil.clock.rtc import (
-    BoardTime,
-    Repl,
-    read,
-    require_rtc_range,
-    set_clock,
-    set_if_lost,
-    utc,
-)
+from hil.clock.rtc import BoardTime, Clock, require_rtc_range, set_if_lost, utc
 from hil.deadline import Deadline
 from hil.errors import BenchError, BoardError, HilError
 
@@ -84,13 +76,13 @@ class AtSecond(Generic[_T]):
 
 
 class ClockControl:
-    """What the bench can do to one board's clock.
+    """What the bench can do to one target's clock.
 
     Errors carry ``target``. :class:`BoardError`: the clock does not do what it was told, or was
     moved behind the bench's back. :class:`BenchError`: what was asked for cannot be done.
 
-    :param paused: pauses the application, gives the raw REPL, resumes it and proves that it
-        answers: ``lambda deadline: link.paused(deadline, answers)``
+    :param opened: gives the clock to be read and set: :func:`hil.clock.rtc.opened`, of what pauses
+        a board's application, gives the raw REPL, resumes it and proves that it answers
     :param ntp: the bench's NTP server, for :meth:`force_ntp`
     :param route: makes the board's requests to UDP port 123 reach the server and returns the host
         that the board shall ask; without it the server itself must be on port 123
@@ -100,7 +92,7 @@ class ClockControl:
 
     def __init__(
         self,
-        paused: Callable[[Deadline], AbstractContextManager[Repl]],
+        opened: Callable[[Deadline], AbstractContextManager[Clock]],
         *,
         ntp: NtpServer | None = None,
         route: Callable[[NtpServer], str] | None = None,
@@ -110,7 +102,7 @@ class ClockControl:
         self.ntp = ntp
         self.to_restore = to_restore
         """Seconds that the clock was ahead of the host's before the first move; None: unmoved."""
-        self._paused = paused
+        self._opened = opened
         self._route = route
         self._target = target
 
@@ -121,15 +113,15 @@ class ClockControl:
 
     def now(self, *, precise: bool = False, deadline: Deadline | None = None) -> BoardTime:
         """Read the clock; ``precise`` as in :func:`hil.clock.rtc.read`."""
-        with self._pause(deadline) as (repl, until):
-            return read(repl, until, precise=precise)
+        with self._open(deadline) as (clock, until):
+            return clock.read(until, precise=precise)
 
     def set(self, unix: int, *, deadline: Deadline | None = None) -> BoardTime:
         """Set the clock to ``unix``, verified."""
         require_rtc_range(unix)
-        with self._pause(deadline) as (repl, until):
-            self._remember(repl, until)
-            return set_clock(repl, unix, until)
+        with self._open(deadline) as (clock, until):
+            self._remember(clock, until)
+            return clock.set(unix, until)
 
     def skew(self, seconds: float, *, deadline: Deadline | None = None) -> BoardTime:
         """Set the clock ``seconds`` ahead of true time (behind it, when negative), verified.
@@ -137,9 +129,9 @@ class ClockControl:
         An RTC is set in whole seconds: the result is within half a second and the round trip.
         """
         require_rtc_range(time.time() + seconds)
-        with self._pause(deadline) as (repl, until):
-            self._remember(repl, until)
-            return self._skew(repl, seconds, until)
+        with self._open(deadline) as (clock, until):
+            self._remember(clock, until)
+            return self._skew(clock, seconds, until)
 
     @contextmanager
     def standing_at(
@@ -157,9 +149,9 @@ class ClockControl:
         """
         require_rtc_range(unix)
         until = deadline or Deadline.after(STEP_S)
-        with self._pause(until) as (repl, _):
-            self._remember(repl, until)
-            before = set_clock(repl, unix, until, at_tick=at_tick)
+        with self._open(until) as (clock, _):
+            self._remember(clock, until)
+            before = clock.set(unix, until, at_tick=at_tick)
         standing = Standing(unix, before, began=time.time())
         try:
             yield standing
@@ -212,14 +204,14 @@ class ClockControl:
         if server is None:
             raise self._named(BenchError("no NTP server was given to synchronise with"))
         offset = server.offset
-        with self._pause(deadline) as (repl, until):
+        with self._open(deadline) as (clock, until):
             served = time.time() + offset
             require_ntptime_reach(served)
-            require_rtc_range(served, self._remember(repl, until).epoch)
+            require_rtc_range(served, self._remember(clock, until).epoch)
             host = self._way_to(server)
             seen, started = len(server.requests), time.time()
             try:
-                repl.exec(_SETTIME.format(host=host), until)
+                clock.settime(host, until)
             except BoardError as error:
                 heard = len(server.requests) - seen
                 raise BoardError(
@@ -229,7 +221,7 @@ class ClockControl:
                 ) from error
             took = time.time() - started
             server.wait_for_request(until.sooner(0.5), after=seen)
-            board = read(repl, until)
+            board = clock.read(until)
         # The fraction is dropped, and a port may not begin the second anew when it is set.
         low, high = offset - 1.0 - took, offset + 1.0
         if not low - board.uncertainty <= board.offset <= high + board.uncertainty:
@@ -243,8 +235,8 @@ class ClockControl:
 
     def set_if_lost(self, *, deadline: Deadline | None = None) -> None:
         """After a loss of power. No move: the lost time is nothing to be put back."""
-        with self._pause(deadline) as (repl, until):
-            set_if_lost(repl, until)
+        with self._open(deadline) as (clock, until):
+            set_if_lost(clock, until)
 
     def restore(self, *, deadline: Deadline | None = None) -> BoardTime | None:
         """Put the clock back: to true time if it was right, else to its old offset; verified.
@@ -254,19 +246,19 @@ class ClockControl:
         if self.to_restore is None:
             return None
         right = abs(self.to_restore) <= RIGHT_WITHIN_S
-        with self._pause(deadline) as (repl, until):
-            board = self._skew(repl, 0.0 if right else self.to_restore, until)
+        with self._open(deadline) as (clock, until):
+            board = self._skew(clock, 0.0 if right else self.to_restore, until)
         self.to_restore = None
         return board
 
     # -- inside ------------------------------------------------------------------------------
 
     @contextmanager
-    def _pause(self, deadline: Deadline | None) -> Iterator[tuple[Repl, Deadline]]:
+    def _open(self, deadline: Deadline | None) -> Iterator[tuple[Clock, Deadline]]:
         until = deadline or Deadline.after(STEP_S)
         try:
-            with self._paused(until) as repl:
-                yield repl, until
+            with self._opened(until) as clock:
+                yield clock, until
         except HilError as error:
             self._named(error)
             raise
@@ -275,14 +267,14 @@ class ClockControl:
         error.target = error.target or self._target
         return error
 
-    def _remember(self, repl: Repl, deadline: Deadline) -> BoardTime:
-        board = read(repl, deadline, samples=1)
+    def _remember(self, clock: Clock, deadline: Deadline) -> BoardTime:
+        board = clock.read(deadline, samples=1)
         if self.to_restore is None:
             self.to_restore = board.offset
         return board
 
-    def _skew(self, repl: Repl, seconds: float, deadline: Deadline) -> BoardTime:
-        board = set_clock(repl, round(time.time() + seconds), deadline)
+    def _skew(self, clock: Clock, seconds: float, deadline: Deadline) -> BoardTime:
+        board = clock.set(round(time.time() + seconds), deadline)
         # The middle of the second that it shows is 0 to 1 s ahead, less half the round trip: this
         # is about links so slow (3 s) that the time was stale when it came.
         if abs(board.offset - seconds) > 1.5:
@@ -304,12 +296,12 @@ class ClockControl:
     def _prove(self, standing: Standing, deadline: Deadline) -> None:
         """Read the clock back and judge whether the work was within the second."""
         standing.ended = time.time()
-        with self._pause(deadline) as (repl, until):
-            after = read(repl, until, samples=1)
+        with self._open(deadline) as (clock, until):
+            after = clock.read(until, samples=1)
             # Leaving took the board past the second, as a pause on a real board may: then the
             # exact offset tells where the clock was when the work ended.
             if after.second > standing.unix:
-                after = read(repl, until, precise=True)
+                after = clock.read(until, precise=True)
         standing.after, before = after, standing.before
         # 5 ms: what crystals (50 ppm) and a host that is being slewed (500 ppm) make of 10 s.
         if abs(after.offset - before.offset) > after.uncertainty + before.uncertainty + 0.005:
@@ -328,19 +320,3 @@ class ClockControl:
                     f"{standing.ended - standing.began:.3f} s after the application was resumed"
                 )
             )
-
-
-_SETTIME = """\
-def _hil_settime():
- import ntptime
- h=ntptime.host
- ntptime.host={host!r}
- try:
-  ntptime.settime()
- finally:
-  ntptime.host=h
-try:
- _hil_settime()
-finally:
- del _hil_settime
-"""

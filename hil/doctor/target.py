@@ -13,7 +13,7 @@ from .. import lock
 from ..deadline import Deadline
 from ..errors import Finding, HilError
 from ..link.opening import holders, is_remote
-from . import firmware, newcomers, own_words
+from . import firmware, newcomers, own_words, process
 from .examined import Examined, Probe, Status, failed, of_target
 
 if TYPE_CHECKING:
@@ -104,6 +104,10 @@ class _Target:
             yield self.told("profile", "ok", profile.title)
         except HilError as error:
             yield failed(self.spec.name, "profile", error)
+        if self.spec.kind == "process":
+            if profile:
+                yield from process.examine(self.spec, deadline)
+            return
         images, job = firmware.expected(self.spec)
         yield from images
         if self.spec.kind == "virtual":

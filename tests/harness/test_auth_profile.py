@@ -131,3 +131,17 @@ def test_the_raw_client_and_the_tokens_load_neither_pydantic_nor_httpx_nor_yaml(
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_a_published_key_is_that_of_a_kind_of_token(tmp_path):
+    path = tmp_path / "p.yaml"
+    path.write_text(
+        "title: t\nsource: s\nuser: u\n"
+        "token: {lifetime_s: 9, algorithms: [HS256], claims: {}}\n"
+        "published: {secrets: {acess: s3cret}}\n"
+    )
+    with pytest.raises(ConfigError) as error:
+        load_profile(path)
+    assert "p.yaml:5:23: there are no tokens of the kind 'acess'" in error.value.message
+    assert "(did you mean 'access'?)" in error.value.message
+    assert "s3cret" not in error.value.message

@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hil.clock.ntp import NtpServer
-from hil.clock.rtc import BoardTime, read, require_rtc_range, set_clock, utc
+from hil.clock.rtc import BoardTime, opened, read, require_rtc_range, set_clock, utc
 from hil.clock.skew import ClockControl, SecondPassedError, Standing
 from hil.deadline import Deadline
 from hil.errors import BenchError, BoardError
@@ -419,7 +419,7 @@ def test_skew_is_relative_to_true_time(
     simulate: Callable[..., Board], epoch: int, seconds: float
 ) -> None:
     board = simulate(epoch=epoch, ahead=-777.0)
-    measured = ClockControl(board.paused).skew(seconds)
+    measured = ClockControl(opened(board.paused)).skew(seconds)
     assert board.ahead == pytest.approx(seconds, abs=0.51)
     assert measured.offset == pytest.approx(board.ahead, abs=measured.uncertainty + 1e-6)
     assert board.pauses == 1
@@ -427,7 +427,7 @@ def test_skew_is_relative_to_true_time(
 
 def test_a_move_costs_one_pause_and_two_round_trips(simulate: Callable[..., Board]) -> None:
     board = simulate()
-    ClockControl(board.paused).set(1_800_000_000)
+    ClockControl(opened(board.paused)).set(1_800_000_000)
     assert (board.pauses, board.round_trips) == (1, 2)
 
 
@@ -436,7 +436,7 @@ def test_what_no_rtc_holds_does_not_even_pause_the_application(
     simulate: Callable[..., Board], unix: int
 ) -> None:
     board = simulate()
-    clock = ClockControl(board.paused)
+    clock = ClockControl(opened(board.paused))
     for move in (
         lambda: clock.set(unix),
         lambda: clock.skew(unix - NOW),
@@ -452,12 +452,12 @@ def test_a_link_so_slow_that_the_time_is_stale_does_not_pass(
 ) -> None:
     board = simulate(there=4.0)
     with pytest.raises(BoardError, match=r"to be \+100\.0 s from true time and is \+9\d\.\d s"):
-        ClockControl(board.paused).skew(100)
+        ClockControl(opened(board.paused)).skew(100)
 
 
 def test_now_reads_and_moves_nothing(simulate: Callable[..., Board]) -> None:
     board = simulate(ahead=5.0)
-    clock = ClockControl(board.paused)
+    clock = ClockControl(opened(board.paused))
     assert holds(clock.now(), board)
     assert clock.now(precise=True).offset == pytest.approx(5.0, abs=0.01)
     assert clock.to_restore is None
@@ -472,7 +472,7 @@ def test_restoring_gives_true_time_or_the_old_offset(
     simulate: Callable[..., Board], ahead: float, restored: float
 ) -> None:
     board = simulate(ahead=ahead)
-    clock = ClockControl(board.paused)
+    clock = ClockControl(opened(board.paused))
     with clock.standing_at(1_700_000_000):
         pass
     clock.skew(3600)
@@ -486,7 +486,7 @@ def test_restoring_gives_true_time_or_the_old_offset(
 
 def test_what_a_killed_run_left_is_restored(simulate: Callable[..., Board]) -> None:
     board = simulate(ahead=3600.0)
-    ClockControl(board.paused, to_restore=-500.0).restore()
+    ClockControl(opened(board.paused), to_restore=-500.0).restore()
     assert board.ahead == pytest.approx(-500, abs=1)
 
 
@@ -494,7 +494,7 @@ def test_a_restore_that_fails_says_so_and_can_be_tried_again(
     simulate: Callable[..., Board],
 ) -> None:
     board = simulate()
-    clock = ClockControl(board.paused, target="porch")
+    clock = ClockControl(opened(board.paused), target="porch")
     clock.skew(3600)
     board.deaf = True
     with pytest.raises(BoardError, match=r"^porch: the clock was set to"):
@@ -512,7 +512,7 @@ def test_the_clock_stands_at_the_second_and_it_is_proven(
     simulate: Callable[..., Board], keeps_phase: bool
 ) -> None:
     board = simulate(ahead=0.5, keeps_phase=keeps_phase)  # the phase is .75: 0.25 s are left
-    with ClockControl(board.paused).standing_at(1_800_000_000) as standing:
+    with ClockControl(opened(board.paused)).standing_at(1_800_000_000) as standing:
         assert math.floor(board.unix) == 1_800_000_000
         board.host += 0.05
         assert math.floor(board.unix) == 1_800_000_000
@@ -525,7 +525,7 @@ def test_work_that_ends_within_the_second_counts_though_the_pause_after_it_does_
     simulate: Callable[..., Board],
 ) -> None:
     board = simulate()
-    with ClockControl(board.paused).standing_at(1_800_000_000) as standing:
+    with ClockControl(opened(board.paused)).standing_at(1_800_000_000) as standing:
         board.host = standing.before.host + 0.97
         board.pausing = 0.3
     assert standing.after is not None
@@ -536,7 +536,7 @@ def test_a_second_that_began_at_a_tick_is_proven_over_a_slow_link(
     simulate: Callable[..., Board],
 ) -> None:
     board = simulate()
-    with ClockControl(board.paused).standing_at(1_800_000_000, at_tick=True) as standing:
+    with ClockControl(opened(board.paused)).standing_at(1_800_000_000, at_tick=True) as standing:
         board.host = standing.before.host + 0.9
         board.there = 0.5
     assert standing.after is not None
@@ -547,14 +547,14 @@ def test_a_bench_that_is_too_slow_says_that_and_no_more(simulate: Callable[..., 
     board = simulate()
     with (
         pytest.raises(SecondPassedError, match="left 2027-01-15 08:00:00Z before"),
-        ClockControl(board.paused).standing_at(1_800_000_000),
+        ClockControl(opened(board.paused)).standing_at(1_800_000_000),
     ):
         board.host += 1.0
 
 
 def test_a_finding_counts_only_when_the_second_is_proven(simulate: Callable[..., Board]) -> None:
     board = simulate()
-    clock = ClockControl(board.paused)
+    clock = ClockControl(opened(board.paused))
     with pytest.raises(AssertionError, match="refused"), clock.standing_at(1_800_000_000):
         raise AssertionError("refused")
     with pytest.raises(SecondPassedError), clock.standing_at(1_800_000_000):
@@ -568,7 +568,7 @@ def test_a_clock_that_something_else_moves_is_a_board_error(
     board = simulate()
     with (
         pytest.raises(BoardError, match=r"then moved by .* something else"),
-        ClockControl(board.paused).standing_at(1_800_000_000, at_tick=True),
+        ClockControl(opened(board.paused)).standing_at(1_800_000_000, at_tick=True),
     ):
         board.works(0.5, lambda: setattr(board, "ahead", board.ahead + by))
 
@@ -586,7 +586,7 @@ def test_an_action_is_repeated_until_it_ran_within_the_second(
         seconds.append((began, math.floor(board.unix)))
         return f"answer {len(seconds)}"
 
-    done = ClockControl(board.paused).at_second(1_800_000_000, action)
+    done = ClockControl(opened(board.paused)).at_second(1_800_000_000, action)
     assert done.result == "answer 3"
     assert done.attempts == 3
     assert seconds[-1] == (1_800_000_000, 1_800_000_000)
@@ -605,7 +605,7 @@ def test_the_second_attempt_needs_no_luck_with_the_phase(simulate: Callable[...,
         board.host += 0.8
         return math.floor(board.unix)
 
-    done = ClockControl(board.paused).at_second(1_800_000_000, action)
+    done = ClockControl(opened(board.paused)).at_second(1_800_000_000, action)
     assert (done.result, done.attempts) == (1_800_000_000, 2)
     assert began[1] < 0.03
 
@@ -617,7 +617,9 @@ def test_an_action_that_never_fits_is_the_benchs_fault(simulate: Callable[..., B
         board.host += 1.1
 
     with pytest.raises(SecondPassedError, match=r"porch: .*\(3 attempts\)"):
-        ClockControl(board.paused, target="porch").at_second(1_800_000_000, action, attempts=3)
+        ClockControl(opened(board.paused), target="porch").at_second(
+            1_800_000_000, action, attempts=3
+        )
 
 
 @settings(deadline=None, max_examples=150)
@@ -637,7 +639,7 @@ def test_what_is_proven_is_true(
         _simulate(patch, board)
         ran: list[float] = []
         try:
-            with ClockControl(board.paused).standing_at(1_800_000_000, at_tick=at_tick):
+            with ClockControl(opened(board.paused)).standing_at(1_800_000_000, at_tick=at_tick):
                 ran.append(board.unix)
                 board.host += work
                 ran.append(board.unix)
@@ -677,7 +679,7 @@ def test_forcing_ntp_makes_the_board_follow_the_server(
     board = simulate(ahead=44.0)
     server.offset = offset
     synchronises(board, server)
-    clock = ClockControl(board.paused, ntp=server, route=lambda _: "bench.example")
+    clock = ClockControl(opened(board.paused), ntp=server, route=lambda _: "bench.example")
     measured = clock.force_ntp()
     assert measured.offset == pytest.approx(offset, abs=1.6)
     assert board.ntptime.host == "pool.ntp.org"
@@ -688,7 +690,9 @@ def test_an_ntptime_that_asks_nobody_is_a_board_error(
     simulate: Callable[..., Board], server: NtpServer
 ) -> None:
     board = simulate()
-    clock = ClockControl(board.paused, ntp=server, route=lambda _: "bench.example", target="porch")
+    clock = ClockControl(
+        opened(board.paused), ntp=server, route=lambda _: "bench.example", target="porch"
+    )
     with pytest.raises(BoardError, match="porch: no NTP request"):
         clock.force_ntp()
 
@@ -700,7 +704,7 @@ def test_a_clock_that_ntp_leaves_elsewhere_is_a_board_error(
     server.offset = 500.0
     synchronises(board, server)
     board.deaf = True
-    clock = ClockControl(board.paused, ntp=server, route=lambda _: "bench.example")
+    clock = ClockControl(opened(board.paused), ntp=server, route=lambda _: "bench.example")
     with pytest.raises(BoardError, match=r"is [+-]0\.\d s from true time, .* served \+500\.0 s"):
         clock.force_ntp()
 
@@ -719,7 +723,7 @@ def test_a_time_out_of_ntptimes_reach_is_refused_before_it_is_tried(
     board = simulate(epoch=epoch)
     server.offset = served - NOW
     synchronises(board, server)
-    clock = ClockControl(board.paused, ntp=server, route=lambda _: "bench.example")
+    clock = ClockControl(opened(board.paused), ntp=server, route=lambda _: "bench.example")
     with pytest.raises(BenchError, match=why):
         clock.force_ntp()
     assert board.ahead == 0
@@ -730,6 +734,6 @@ def test_a_server_that_no_board_can_reach_is_a_bench_error(
 ) -> None:
     board = simulate()
     with pytest.raises(BenchError, match="ntptime asks port 123"):
-        ClockControl(board.paused, ntp=server).force_ntp()
+        ClockControl(opened(board.paused), ntp=server).force_ntp()
     with pytest.raises(BenchError, match="no NTP server"):
-        ClockControl(board.paused).force_ntp()
+        ClockControl(opened(board.paused)).force_ntp()

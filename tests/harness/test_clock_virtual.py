@@ -15,6 +15,7 @@ import pytest
 
 from hil.clock import rtc
 from hil.clock.ntp import Fault, NtpServer
+from hil.clock.rtc import opened
 from hil.clock.skew import ClockControl
 from hil.deadline import Deadline
 from hil.errors import BenchError, BoardError
@@ -68,7 +69,7 @@ class Camera:
 
     def control(self) -> ClockControl:
         return ClockControl(
-            lambda deadline: self.link.paused(deadline, self.answers),
+            opened(lambda deadline: self.link.paused(deadline, self.answers)),
             ntp=self.ntp,
             route=self.route,
             target=self.link.name,

@@ -252,7 +252,7 @@ def test_all_mistakes_are_told_at_once_in_the_file_s_order(mistakes):
             model: openmv-n7
             boot_timeout_s: soon
         """) == [
-        "3:11: 'kind' must be 'virtual', 'board' or 'url' (did you mean 'board'?)",
+        "3:11: 'kind' must be 'virtual', 'board', 'process' or 'url' (did you mean 'board'?)",
         "4:5: unknown key 'modell' (did you mean 'model'?)",
         "5:16: 'provision' must be true or false",
         "6:3: 'usb_serial' is missing: the board's USB serial number ('hil list' shows it),"
@@ -286,7 +286,7 @@ def test_all_mistakes_are_told_at_once_in_the_file_s_order(mistakes):
         ("targets: {pörch: {}}\n", "1:11: target name 'p\\xf6rch': letters"),
         ("targets: {../x: {}}\n", "1:11: target name '../x'"),
         ("targets: {? [a] : 1}\n", "1:13: a key must be text"),
-        (board(kind=None), "2:3: 'kind' is missing: virtual, board, url"),
+        (board(kind=None), "2:3: 'kind' is missing: virtual, board, process, url"),
         (board(model=None), "2:3: 'model' is missing"),
         (board(usb_serial=None), "2:3: 'usb_serial' is missing"),
         (board(usb_serial=""), "5:5: 'usb_serial' has no value"),

@@ -13,6 +13,7 @@ import pytest
 from fault_scene import FAULTY, Scene
 
 from hil.clock.ntp import Fault, NtpServer
+from hil.clock.rtc import opened
 from hil.clock.skew import ClockControl
 from hil.deadline import Deadline
 from hil.errors import BoardError
@@ -53,7 +54,10 @@ def test_a_wrong_ntp_server(
         BoardLink(FAULTY, scene.board.device, consent=scene.board.consent) as link,
     ):
         clock = ClockControl(
-            lambda deadline: link.paused(deadline, resumed), ntp=server, route=route, target=FAULTY
+            opened(lambda deadline: link.paused(deadline, resumed)),
+            ntp=server,
+            route=route,
+            target=FAULTY,
         )
         started = time.monotonic()
         told = "the right time is taken (ntptime looks at no mode)"

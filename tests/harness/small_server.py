@@ -1,0 +1,93 @@
+"""A server with token login, of the standard library only, for tests of process targets.
+
+``PORT`` is where it listens; ``SECRET``, ``PASSWORD`` and ``API_KEY`` are what it is given. With a
+``STORE`` port, ``/data`` is 503 while nobody listens there. ``/crash`` ends it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import socket
+import sys
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+KEY = os.fsencode(os.environ["SECRET"])
+
+
+def b64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def signature(signed: str) -> str:
+    return b64(hmac.digest(KEY, signed.encode(), hashlib.sha256))
+
+
+def issued() -> str:
+    claims = {"sub": "alice", "exp": int(time.time()) + 600}
+    parts = [{"alg": "HS256", "typ": "JWT"}, claims]
+    signed = ".".join(b64(json.dumps(part).encode()) for part in parts)
+    return f"{signed}.{signature(signed)}"
+
+
+def sound(token: str) -> bool:
+    signed, _, told = token.rpartition(".")
+    if not hmac.compare_digest(signature(signed), told):
+        return False
+    payload = signed.rpartition(".")[2]
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return bool(claims["exp"] > time.time())
+
+
+def store_is_up() -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", int(os.environ.get("STORE", "0"))), 1).close()
+    except OSError:
+        return "STORE" not in os.environ
+    return True
+
+
+class Handler(BaseHTTPRequestHandler):
+    def answer(self, status: int, body: object) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def do_POST(self) -> None:
+        told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        right = {"username": "alice", "password": os.environ["PASSWORD"]}
+        if told == right:
+            self.answer(200, {"token": issued()})
+        else:
+            self.answer(401, {})
+
+    def do_GET(self) -> None:
+        given = self.headers.get("Authorization") or ""
+        if self.path == "/crash":
+            os._exit(3)
+        elif self.path == "/key":
+            right = given == f"Apikey {os.environ.get('API_KEY')}"
+            self.answer(200 if right else 401, {"ok": right})
+        elif not store_is_up():
+            self.answer(503, {})
+        elif given.startswith("Bearer ") and sound(given[7:]):
+            self.answer(200, {"ok": True})
+        else:
+            self.answer(401, {})
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1 and sys.argv[1] == "fails":
+        sys.stdout.write(f"my key is {os.environ['SECRET']}\n")
+        raise SystemExit(f"cannot open the database, {os.environ['PASSWORD']}")
+    if len(sys.argv) > 1 and sys.argv[1] == "lacks":
+        import a_package_that_nobody_has  # noqa: F401
+    if len(KEY) < int(os.environ.get("LEAST", "0")):
+        raise SystemExit("SECRET is too short")
+    ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
