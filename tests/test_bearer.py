@@ -168,8 +168,9 @@ def test_a_token_without_a_scheme_is_refused(
     api: Api, raw: RawClient, profile: Profile, token: SecretStr
 ) -> None:
     """Usual cause: the scheme is cut off where it is there, and not demanded."""
+    demanded = profile.scheme
     answer = raw.send(api.compose_resource(str(token)))
-    verdict.refused(answer, "no scheme", status=profile.no_token)
+    verdict.refused(answer, f"no token without {demanded}", status=profile.no_token)
 
 
 @check("BRR-11", must, "RFC 9110 §11.4")

@@ -159,13 +159,17 @@ def test_what_is_no_refresh_token_is_refused(
         "an object": {"a": 1},
         "true": True,
     }
-    sent = {name: grants.compose_refresh(value) for name, value in values.items()}
-    sent |= {
-        "no field": grants.compose_refresh(),
-        "no object": grants.compose_refresh(body=[1]),
-        "no JSON": grants.compose_refresh(body=b"{"),
-        "no body": grants.compose_refresh(body=b""),
+    in_json = profile.refresh.encoding == "json"
+    sent = {
+        name: grants.compose_refresh(value)
+        for name, value in values.items()
+        if in_json or isinstance(value, str)
     }
+    sent["nothing"] = grants.compose_refresh()
+    if in_json:
+        sent["no object"] = grants.compose_refresh(body=[1])
+        sent["no JSON"] = grants.compose_refresh(body=b"{")
+        sent["no body"] = grants.compose_refresh(body=b"")
     verdict.refused_all(verdict.probe(raw, sent), "no refresh token", status=refused(profile))
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import random
 import re
 import ssl
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
+from itertools import product
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -16,6 +16,7 @@ import pytest
 
 from hil.auth import verdict
 from hil.auth.answer import Answer, parse
+from hil.auth.contract import NotPromised
 from hil.auth.held import Watch, half_open
 from hil.auth.malformed import bad_requests
 from hil.auth.redaction import hidden
@@ -51,13 +52,16 @@ class Silence:
 
     def __init__(self, api: Api, raw: RawClient, profile: Profile) -> None:
         self._stack = ExitStack()
-        ack = api.compose_resource(token=api.token())
-        length = int(re.search(rb"Content-Length: (\d+)", ack)[1])  # type: ignore[index]
+        plain = api.compose_plain(token := api.token())
         sent = {
-            "body shorter than announced": ack.changed(b"%d" % length, b"%d" % (length + 9)),
-            "half a request": SecretBytes(ack[: ack.index(b"\r\n\r\n")]),
+            "half a request": SecretBytes(plain[: plain.index(b"\r\n\r\n")]),
             "no byte": b"",
         }
+        with suppress(NotPromised):
+            bodied = api.compose_bodied(token)
+            length = re.search(rb"Content-Length: (\d+)", bodied)[0]  # type: ignore[index]
+            more = b"Content-Length: %d" % (int(length.split()[1]) + 9)
+            sent["body shorter than announced"] = bodied.changed(length, more)
         held = {name: self._stack.enter_context(raw.hold(data)) for name, data in sent.items()}
         self._watch = Watch(held, profile.idle_timeout_s)
 
@@ -89,7 +93,7 @@ def silent_meanwhile(
     if not waits or _silent.get(target.name) or (target.name in _silent and not now):
         return
     silence: Silence | None = Silence(api, raw, profile)
-    if silence and not now and raw.send(api.compose_basic(), timeout=BAD_S).status is None:
+    if silence and not now and raw.send(api.compose_plain(), timeout=BAD_S).status is None:
         # It serves one at a time. The checks in between are not about that.
         silence.abandon()
         silence = None
@@ -117,10 +121,19 @@ def refused_or_closed(answers: Mapping[str, Answer], promise: str, *, status: se
 
 
 def with_length(api: Api, token: str, *lines: str, body: bytes | None = None) -> Request:
-    """An ack with these Content-Length lines."""
-    sound = json.dumps(api.profile.resource.body.sound).encode()
+    """A request with these Content-Length lines."""
     headers = [f"Content-Length: {line}".rstrip(" ").encode() for line in lines]
-    return api.compose_resource(token=token, body=body or sound, headers=headers)
+    return api.compose_bodied(token, body or sound_body(api, token), headers)
+
+
+def sound_body(api: Api, token: str) -> bytes:
+    return SecretBytes(bytes(api.compose_bodied(token)).partition(b"\r\n\r\n")[2])
+
+
+def body_missing(profile: Profile) -> set[int]:
+    """Statuses for a request whose body has not come."""
+    body = profile.resource.given_body
+    return {400, 411, body.missing_status} if body else {400, 411, *profile.wrong_password}
 
 
 def in_chunks(data: bytes) -> bytes:
@@ -137,43 +150,35 @@ def test_a_chunked_body_is_parsed_or_refused(api: Api, raw: RawClient, token: Se
     next request.
     """
     chunked = [("Transfer-Encoding", "chunked")]
-    body = in_chunks(json.dumps(api.profile.resource.body.sound).encode())
+    body = in_chunks(sound_body(api, token))
     answers = verdict.probe(
         raw,
         {
-            "chunked": api.compose_resource(token=token, headers=chunked, body=body),
-            "with an extension": api.compose_resource(
-                token=token, headers=chunked, body=body.replace(b"\r\n", b";a=b\r\n", 1)
+            "chunked": api.compose_bodied(token, body, chunked),
+            "with an extension": api.compose_bodied(
+                token, body.replace(b"\r\n", b";a=b\r\n", 1), chunked
             ),
-            "no chunk but the last": api.compose_resource(
-                token=token, headers=chunked, body=b"0\r\n\r\n"
+            "no chunk but the last": api.compose_bodied(token, b"0\r\n\r\n", chunked),
+            "beside a length": api.compose_bodied(
+                token, body, [*chunked, ("Content-Length", str(len(body)))]
             ),
-            "beside a length": api.compose_resource(
-                token=token,
-                headers=[*chunked, ("Content-Length", str(len(body)))],
-                body=body,
-            ),
-            "no chunks at all": api.compose_resource(
-                token=token, headers=chunked, body=b"zzz\r\n\r\n"
-            ),
+            "no chunks at all": api.compose_bodied(token, b"zzz\r\n\r\n", chunked),
         },
     )
     whole = {
         name: answers.pop(name) for name in ("chunked", "with an extension", "beside a length")
     }
     verdict.refused_all(whole, "chunks are parsed, or refused", status={200, 400, 411, 501})
-    verdict.refused_all(
-        answers, "no body, no ack", status={400, 411, 501, api.profile.resource.body.missing_status}
-    )
+    verdict.refused_all(answers, "no body, no ack", status=body_missing(api.profile) | {501})
 
 
 @check("TRN-02", should, "RFC 9112 §6.3")
 def test_a_body_without_a_length_is_refused(api: Api, raw: RawClient, token: SecretStr) -> None:
     """Usual cause: whatever has come so far is taken for the body."""
-    sound = api.compose_resource(token=token)
+    sound = api.compose_bodied(token)
     line = re.search(rb"Content-Length: \d+\r\n", sound)[0]  # type: ignore[index]
     answer = raw.send(sound.changed(line, b""))
-    verdict.refused(answer, "no Content-Length, no body", status={400, 411})
+    verdict.refused(answer, "no Content-Length, no body", status=body_missing(api.profile))
 
 
 @check("TRN-03", must, "RFC 9112 §6.3")
@@ -181,7 +186,7 @@ def test_a_length_that_is_no_number_is_a_bad_request(
     api: Api, raw: RawClient, token: SecretStr
 ) -> None:
     """Usual cause: ``int()``, which takes more than digits, and raises on the rest."""
-    body = json.dumps(api.profile.resource.body.sound).encode()
+    body = sound_body(api, token)
     thousand = body.ljust(1000)
     values = ("abc", "-1000", "0x3e8", "1e3", "1000.0", "1000abc", "1 000", "1_000", "")
     answers = verdict.probe(
@@ -197,7 +202,7 @@ def test_a_length_that_is_no_number_is_a_bad_request(
 @check("TRN-04", must, "RFC 9112 §6.3")
 def test_a_negative_length_is_a_bad_request(api: Api, raw: RawClient, token: SecretStr) -> None:
     """Usual cause: ``read(-1)``, which reads until the client goes away."""
-    length = len(json.dumps(api.profile.resource.body.sound))
+    length = len(sound_body(api, token))
     answers = verdict.probe(
         raw, {value: with_length(api, token, value) for value in ("-1", f"-{length}")}
     )
@@ -207,7 +212,7 @@ def test_a_negative_length_is_a_bad_request(api: Api, raw: RawClient, token: Sec
 @check("TRN-05", should, "RFC 9110 §8.6")
 def test_a_length_with_a_plus_is_a_bad_request(api: Api, raw: RawClient, token: SecretStr) -> None:
     """Usual cause: ``int('+5')`` is 5."""
-    length = len(json.dumps(api.profile.resource.body.sound))
+    length = len(sound_body(api, token))
     answer = raw.send(with_length(api, token, f"+{length}"))
     verdict.refused(answer, "Content-Length is digits", status={400})
 
@@ -220,7 +225,7 @@ def test_two_lengths_that_differ_are_a_bad_request(
 
     Usual cause: a dict of header fields, in which the last one wins.
     """
-    length = len(json.dumps(api.profile.resource.body.sound))
+    length = len(sound_body(api, token))
     answers = verdict.probe(
         raw,
         {
@@ -233,7 +238,9 @@ def test_two_lengths_that_differ_are_a_bad_request(
 
 
 @check("TRN-09", must, "RFC 9110 §5.4")
-def test_a_long_header_line_is_refused(api: Api, raw: RawClient, profile: Profile) -> None:
+def test_a_long_header_line_is_refused(
+    api: Api, raw: RawClient, profile: Profile, token: SecretStr
+) -> None:
     """From the profile's ``line_limit`` up to 300 KiB.
 
     Usual cause: ``readline()`` without a limit; one whose error nobody catches.
@@ -242,9 +249,7 @@ def test_a_long_header_line_is_refused(api: Api, raw: RawClient, profile: Profil
     answers = verdict.probe(
         raw,
         {
-            f"{size} bytes": api.compose_basic(
-                f"Basic {api.credentials.basic}", headers=[("X-Long", "a" * size)]
-            )
+            f"{size} bytes": api.compose_plain(token, [("X-Long", "a" * size)])
             for size in (profile.line_limit + 1, *sizes)
         },
     )
@@ -263,7 +268,7 @@ def test_a_flood_of_header_is_survived(api: Api, raw: RawClient) -> None:
         "20 000 lines": [b"X-%05d: 1" % i for i in range(20_000)],
     }
     answers = {
-        name: raw.send(api.compose_basic(headers=lines), timeout=DEAD_S)
+        name: raw.send(api.compose_plain(headers=lines), timeout=DEAD_S)
         for name, lines in floods.items()
     }
     refused_or_closed(answers, "refused, or the connection is closed", status={*range(400, 500)})
@@ -271,13 +276,15 @@ def test_a_flood_of_header_is_survived(api: Api, raw: RawClient) -> None:
 
 
 @check("TRN-11", should, "robustness")
-def test_many_header_fields_are_taken_or_refused(api: Api, raw: RawClient) -> None:
+def test_many_header_fields_are_taken_or_refused(
+    api: Api, raw: RawClient, token: SecretStr
+) -> None:
     """500 of them, on a request that is sound otherwise.
 
     Usual cause: a fixed table; memory.
     """
     headers = [(f"X-{i}", "1") for i in range(500)]
-    answer = raw.send(api.compose_basic(f"Basic {api.credentials.basic}", headers=headers))
+    answer = raw.send(api.compose_plain(token, headers))
     verdict.refused(answer, "taken, or too many", status={200, 431})
 
 
@@ -290,10 +297,10 @@ def test_what_is_no_http_is_refused_or_closed(
 
     Usual cause: an exception while parsing ends the server's task, or its thread.
     """
-    sound = api.compose_basic(f"Basic {api.credentials.basic}")
+    sound = api.compose_plain(token)
     line = bytes(sound).partition(b"\r\n")[0]
     bad = {
-        "a line without a colon": api.compose_basic(headers=[b"nonsense"]),
+        "a line without a colon": api.compose_plain(headers=[b"nonsense"]),
         "a bad request line": sound.changed(line, b"GARBAGE"),
         "a request line of bytes": sound.changed(line, bytes(range(128, 160))),
         "no version": sound.changed(line, line.rpartition(b" ")[0]),
@@ -305,7 +312,7 @@ def test_what_is_no_http_is_refused_or_closed(
     answers = {name: raw.send(data, half_close=True) for name, data in bad.items()}
     refused_or_closed(answers, "no HTTP: refused, or closed", status={400})
     # RFC 9110 section 5.5: a recipient may take it as it is, too.
-    odd = raw.send(api.compose_basic(f"Basic {api.credentials.basic}", headers=[b"X-A: \xff\xfe"]))
+    odd = raw.send(api.compose_plain(token, [b"X-A: \xff\xfe"]))
     refused_or_closed({"": odd}, "a field that is not UTF-8", status={200, 400})
     ack = api.compose_resource(token=token)
     for cut in (0, len(ack) // 2, len(ack) - 3):
@@ -326,18 +333,17 @@ def client_hello() -> bytes:
 @check("TRN-13", should, "RFC 9110 §5.5")
 def test_nul_in_a_field_is_a_bad_request(api: Api, raw: RawClient, token: SecretStr) -> None:
     """Usual cause: the token is cut at the NUL, by something written in C."""
-    scheme = api.profile.scheme
     half = len(token) // 2
     values = hidden(
         {
-            "in the token": f"{scheme} {token[:half]}\0{token[half:]}",
-            "behind the token": f"{scheme} {token}\0",
-            "behind the token, and more": f"{scheme} {token}\0x",
-            "before the token": f"{scheme} \0{token}",
+            "in the token": f"{token[:half]}\0{token[half:]}",
+            "behind the token": f"{token}\0",
+            "behind the token, and more": f"{token}\0x",
+            "before the token": f"\0{token}",
         }
     )
     answers = verdict.probe(
-        raw, {name: api.compose_resource(value) for name, value in values.items()}
+        raw, {name: api.compose_resource(token=value) for name, value in values.items()}
     )
     verdict.refused_all(answers, "no NUL in a field", status={400})
 
@@ -375,19 +381,16 @@ def test_a_pipelined_request_has_no_identity_of_the_first(
     Usual cause: the user is kept with the connection; fields of the first request are left over.
     """
     alive_ = [("Connection", "keep-alive")]
-    basic = SecretStr(f"Basic {api.credentials.basic}")
-    first = {
-        "ack, ack": api.compose_resource(token=token, headers=alive_),
-        "admin, ack": api.compose_basic(basic, headers=alive_),
-        "ack, admin": api.compose_resource(token=token, headers=alive_),
-        "admin, admin": api.compose_basic(basic, headers=alive_),
-    }
-    second = {name: api.compose_resource() for name in ("ack, ack", "admin, ack")}
-    second |= {name: api.compose_basic() for name in ("ack, admin", "admin, admin")}
+    first = {"ack": api.compose_resource(token=token, headers=alive_)}
+    second = {"ack": api.compose_resource()}
+    if api.profile.given_basic:
+        basic = SecretStr(f"Basic {api.credentials.basic}")
+        first["admin"] = api.compose_basic(basic, headers=alive_)
+        second["admin"] = api.compose_basic()
     answers = {}
-    for name, sent in first.items():
+    for (one, sent), (other, unguarded) in product(first.items(), second.items()):
         with raw.hold() as held:
-            was, answers[name] = held.answers([sent, second[name]], EXPECT_S)
+            was, answers[f"{one}, {other}"] = held.answers([sent, unguarded], EXPECT_S)
         verdict.accepted(was, "the first is sound")
     wrong = {name: answer for name, answer in answers.items() if answer.status is not None}
     verdict.refused_all(wrong, "no credentials of its own, no entry", status={*range(400, 500)})
@@ -401,7 +404,7 @@ def test_a_client_that_waits_to_continue_is_answered(
 
     Usual cause: the server waits for the body, and the client for the server.
     """
-    sent = api.compose_resource(token=token, headers=[("Expect", "100-continue")])
+    sent = api.compose_bodied(token, headers=[("Expect", "100-continue")])
     ends = sent.index(b"\r\n\r\n") + 4
     head, body = SecretBytes(sent[:ends]), sent[ends:]
     with raw.hold(head) as held:
@@ -427,7 +430,7 @@ def test_a_client_that_sends_byte_by_byte_is_answered(
         with raw.hold(SecretBytes(data[:half])) as held:
             # Bytes alone may all have come before a busy board reads the first. When it has
             # answered somebody who asked later, it has read this half.
-            raw.send(api.compose_basic())
+            raw.send(api.compose_plain())
             held.send(SecretBytes(data[half:]))
             answers[f"{name}, in halves"] = held.answer(data, final=True)
     verdict.accepted_all(answers, "a request is what was sent, in however many pieces")
@@ -441,25 +444,27 @@ def test_every_answer_is_framed_soundly(
 
     Usual cause: characters are counted in place of bytes; a body in answer to HEAD.
     """
-    login, ack, admin = profile.login, profile.resource, profile.basic
-    basic = SecretStr(f"Basic {api.credentials.basic}")
+    plain = {"plain": api.compose_plain(token), "plain, unguarded": api.compose_plain()}
+    line = bytes(plain["plain"]).partition(b" HTTP/1.1")[0]
+    path = line.partition(b" ")[2]
     sent = {
         "a token": api.compose_login(),
-        "no JSON": api.compose_login(body=b"{"),
         "an ack": api.compose_resource(token=token),
         "an ack without a token": api.compose_resource(),
-        "an ack without its field": api.compose_resource(token=token, body={}),
-        "the admin page": api.compose_basic(basic),
-        "the admin page, unguarded": api.compose_basic(),
-        "HEAD": api.compose_basic(basic, method="HEAD"),
-        "HEAD without credentials": api.compose_basic(method="HEAD"),
+        **plain,
+        "HEAD": plain["plain"].changed(line, b"HEAD " + path),
+        "HEAD without credentials": plain["plain, unguarded"].changed(line, b"HEAD " + path),
         "HEAD of nothing": api.compose("HEAD", "/hil-no-such-path"),
         "not found": api.compose("GET", "/hil-no-such-path"),
-        "not allowed": api.compose("DELETE", login.path),
-        "options": api.compose("OPTIONS", ack.path),
-        "HTTP/1.0": api.compose_basic(basic).changed(b"HTTP/1.1", b"HTTP/1.0"),
-        "a bad request": api.compose("GET", admin.path, [b"nonsense"]),
+        "not allowed": api.compose("DELETE", profile.login.path),
+        "options": api.compose("OPTIONS", profile.resource.path),
+        "HTTP/1.0": plain["plain"].changed(b"HTTP/1.1", b"HTTP/1.0"),
+        "a bad request": api.compose_plain(headers=[b"nonsense"]),
     }
+    if profile.login.encoding == "json":
+        sent["no JSON"] = api.compose_login(body=b"{")
+    if profile.resource.given_body:
+        sent["an ack without its field"] = api.compose_resource(token=token, body={})
     for name, data in sent.items():
         with raw.hold(data) as held:
             answer = held.answer(data)

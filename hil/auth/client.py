@@ -385,6 +385,37 @@ class Api:
             return self.compose(route.method, target, fields)
         return self.compose(route.method, target, *_sent(route.body.sound, JSON, fields))
 
+    def compose_plain(self, token: str | None = None, headers: Iterable[Header] = ()) -> Request:
+        """A sound request, without a body where the profile has one of that kind: what the checks
+        of the transport send where it matters only that it is a request.
+
+        :param token: None: without credentials
+        """
+        if self.profile.given_basic:
+            shown = None if token is None else f"Basic {self.credentials.basic}"
+            return self.compose_basic(shown, headers=headers)
+        return self.compose_resource(token=token, headers=headers)
+
+    def compose_bodied(
+        self, token: str, body: bytes = UNSET, headers: Iterable[Header] = ()
+    ) -> Request:
+        """A sound request with a body, or with this one: for the resource, or, if that takes none,
+        the login.
+
+        :raises NotPromised: neither has a body
+        """
+        from .contract import NotPromised
+
+        if self.profile.resource.given_body:
+            return self.compose_resource(token=token, body=body, headers=headers)
+        login = self.profile.login
+        if login.encoding == "basic":
+            raise NotPromised("its profile has no request with a body")
+        sound = bytes(self.compose_login()).partition(b"\r\n\r\n")[2]
+        kind = JSON if login.encoding == "json" else FORM
+        fields = [("Content-Type", kind), *headers]
+        return self.compose(login.method, login.path, fields, sound if body is UNSET else body)
+
     def _fields(self, user: Any, password: Any) -> dict[str, Any]:
         login = self.profile.login
         fields = {

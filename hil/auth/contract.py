@@ -89,7 +89,7 @@ class Token(Part):
     """:ivar lifetime_s: ``exp`` minus the time of issue, seconds
     :ivar leeway_s: seconds after ``exp`` for which a token may still be accepted
     :ivar algorithms: the only ones that sign
-    :ivar claims: those with a fixed value, and the value
+    :ivar claims: those with a fixed value, and the value; as JSON text, where one is no text
     :ivar required_claims: those that must be there, whatever their value, besides ``exp``
     :ivar optional_claims: what else may be in a token
     """
@@ -98,7 +98,7 @@ class Token(Part):
     leeway_s: int = Field(default=0, ge=0, le=300)
     algorithms: tuple[str, ...]
     type: str = "JWT"
-    claims: Mapping[str, JsonValue]
+    claims: JsonObject
     required_claims: tuple[str, ...] = ()
     optional_claims: tuple[str, ...] = ()
 
@@ -167,6 +167,7 @@ class Refusals(Part):
 class Refresh(Part):
     """Trading a refresh token for new tokens (RFC 6749 section 6).
 
+    :ivar encoding: how it travels: in a JSON object, or as ``Authorization: Bearer`` without a body
     :ivar field: the refresh token's name: in the answer to a login, in the JSON object of the
         request, and in the answer to that
     :ivar token: what a refresh token holds; None: it is opaque
@@ -176,6 +177,7 @@ class Refresh(Part):
 
     method: str = "POST"
     path: Path_
+    encoding: Literal["json", "bearer"] = "json"
     field: str = "refresh_token"
     token: Token | None = None
     absolute_lifetime_s: int | None = Field(default=None, gt=0)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..secrets import SecretStr
 from . import verdict
 from .client import JSON, UNSET
+from .contract import NotPromised
 from .raw import Answer, Header, RawClient, Request
 
 if TYPE_CHECKING:
@@ -72,8 +73,15 @@ class Grants:
 
         :param token: the refresh token, or any other JSON value in its place; not given: no field
         :param body: bytes, or a JSON value, in place of the object with the token
+        :raises NotPromised: the token is no text, or a body is given, and the profile has it in
+            ``Authorization``
         """
         refresh = self._api.profile.refresh
+        if refresh.encoding == "bearer":
+            if not (token is UNSET or isinstance(token, str)) or body is not UNSET:
+                raise NotPromised("it takes refresh tokens in 'Authorization', which holds texts")
+            shown = [] if token is UNSET else [("Authorization", SecretStr(f"Bearer {token}"))]
+            return self._api.compose(refresh.method, refresh.path, [*shown, *headers])
         data = ({} if token is UNSET else {refresh.field: token}) if body is UNSET else body
         content = data if isinstance(data, bytes) else json.dumps(data).encode()
         fields: list[Header] = [("Content-Type", JSON), *headers]

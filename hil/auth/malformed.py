@@ -23,7 +23,12 @@ def bad_requests(api: Api, token: SecretStr) -> dict[str, Request]:
 
     :param token: a sound one, to get past the guard
     """
-    return {**_logins(api), **_acks(api, token), **_admins(api), **_heads(api)}
+    made = {**_acks(api, token), **_heads(api)}
+    if api.profile.login.encoding == "json":
+        made |= _logins(api)
+    if api.profile.given_basic:
+        made |= _admins(api)
+    return made
 
 
 def _logins(api: Api) -> dict[str, Request]:
@@ -57,15 +62,14 @@ def _logins(api: Api) -> dict[str, Request]:
 
 def _acks(api: Api, token: SecretStr) -> dict[str, Request]:
     head, payload, signature = token.split(".") if token.count(".") == 2 else (token, "", "")
-    values = {
-        "no value": "",
-        "no token": "Bearer ",
-        "dots": "Bearer ..",
-        "one segment": f"Bearer {head}",
-        "two segments": f"Bearer {head}.{payload}",
-        "five segments": f"Bearer {token}.{payload}.{signature}",
-        "no base64": "Bearer a!.b$.c%",
-        "a length that no base64 has": "Bearer a.b.c",
+    bad = {
+        "no token": "",
+        "dots": "..",
+        "one segment": head,
+        "two segments": f"{head}.{payload}",
+        "five segments": f"{token}.{payload}.{signature}",
+        "no base64": "a!.b$.c%",
+        "a length that no base64 has": "a.b.c",
         "a token of no JSON": _token(b"\xff\xfe", b"{"),
         "a token of lists": _token(b"[]", b"[]"),
         "a token of nulls": _token(b"null", b"null"),
@@ -73,12 +77,17 @@ def _acks(api: Api, token: SecretStr) -> dict[str, Request]:
             b'{"alg": "HS256"}', json.dumps({"exp": {}, "sub": []}).encode()
         ),
         "alg is a list": _token(b'{"alg": ["HS256"]}', b"{}"),
-        "a forged signature": f"Bearer {tokens.forge(token)}" if signature else "Bearer a.b.c",
-        "a long token": "Bearer " + "a" * 1500,
-        "Basic": "Basic b3duZXI6eA==",
+        "a forged signature": tokens.forge(token) if signature else "a.b.c",
+        "a long token": "a" * 1500,
     }
-    made = {f"ack: {name}": api.compose_resource(value) for name, value in values.items()}
-    made["ack: not UTF-8"] = api.compose_resource(b"Bearer \xff\xfe\x80")
+    made = {f"ack: {name}": api.compose_resource(token=value) for name, value in bad.items()}
+    made["ack: no value"] = api.compose_resource("")
+    made["ack: Basic"] = api.compose_resource("Basic b3duZXI6eA==")
+    made["ack: not UTF-8"] = api.compose_resource(
+        f"{api.profile.resource.scheme} ".lstrip().encode() + b"\xff\xfe\x80"
+    )
+    if api.profile.resource.given_body is None:
+        return made
     bodies: dict[str, object] = {
         "empty": b"",
         "cut": b'{"',
@@ -96,7 +105,7 @@ def _acks(api: Api, token: SecretStr) -> dict[str, Request]:
 
 def _token(header: bytes, payload: bytes) -> str:
     segments = (tokens.encode_segment(part) for part in (header, payload, bytes(32)))
-    return "Bearer " + ".".join(segments)
+    return ".".join(segments)
 
 
 def _admins(api: Api) -> dict[str, Request]:
@@ -115,7 +124,7 @@ def _admins(api: Api) -> dict[str, Request]:
 
 
 def _heads(api: Api) -> dict[str, Request]:
-    sound = api.compose_basic()
+    sound = api.compose_plain()
     line = bytes(sound).partition(b"\r\n")[0]
     lines = {
         "garbage": b"GARBAGE",
@@ -149,5 +158,5 @@ def _heads(api: Api) -> dict[str, Request]:
         "a bad range": [b"Range: bytes=z"],
         "a hundred": [b"X-%d: 1" % i for i in range(100)],
     }.items():
-        made[f"header: {name}"] = api.compose("GET", api.profile.basic.path, headers)
+        made[f"header: {name}"] = api.compose_plain(headers=headers)
     return made

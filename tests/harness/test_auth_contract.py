@@ -8,7 +8,9 @@ import pytest
 
 from hil.auth.client import Api, Credentials, basic
 from hil.auth.contract import NotPromised
+from hil.auth.grants import Grants
 from hil.auth.profile import Profile, load_profile
+from hil.auth.raw import RawClient
 from hil.secrets import SecretStr
 
 LOGIN = """
@@ -90,3 +92,40 @@ def test_each_kind_of_refusal_has_its_status(tmp_path: Path) -> None:
     assert made.no_token == {400, 401}
     assert made.bad_password == {403}
     assert made.wrong_password == {403, 429}
+
+
+def test_what_is_sent_where_only_a_body_or_none_matters(tmp_path: Path) -> None:
+    resource = RESOURCE.format(scheme="")
+    other = api(profile(tmp_path, LOGIN.format(encoding="form"), resource))
+    plain = bytes(other.compose_plain("t0", [("X-A", "1")]))
+    assert plain.startswith(b"GET /get-user ")
+    assert b"Authorization: t0\r\nX-A: 1\r\n" in plain
+    assert b"Authorization" not in bytes(other.compose_plain())
+    assert bytes(other.compose_bodied("t0")).endswith(
+        b"\r\n\r\nemail=ada%40example.com&pw=p%C3%A4+ss"
+    )
+    assert bytes(other.compose_bodied("t0", b"x", [b"Content-Length: 9"])).endswith(
+        b"Content-Type: application/x-www-form-urlencoded\r\n"
+        b"Content-Length: 9\r\nConnection: close\r\n\r\nx"
+    )
+    (tmp_path / "basic").mkdir()
+    without = api(profile(tmp_path / "basic", LOGIN.format(encoding="basic"), resource))
+    with pytest.raises(NotPromised, match="no request with a body"):
+        without.compose_bodied("t0")
+
+
+def test_a_claim_that_is_no_text_stands_as_json(tmp_path: Path) -> None:
+    token = "token: {lifetime_s: 20, algorithms: [HS256], claims: '{\"user_id\": 1}'}\n"
+    assert profile(tmp_path, token).token.claims == {"user_id": 1}
+
+
+def test_a_refresh_token_in_authorization(tmp_path: Path) -> None:
+    made = profile(tmp_path, "refresh: {path: /refresh, encoding: bearer}\n")
+    grants = Grants(api(made), RawClient("127.0.0.1", 1))
+    sent = bytes(grants.compose_refresh("t0"))
+    assert b"Authorization: Bearer t0\r\n" in sent
+    assert sent.endswith(b"\r\n\r\n")
+    assert b"Authorization" not in bytes(grants.compose_refresh())
+    for unsound in ((None,), ()):
+        with pytest.raises(NotPromised, match="in 'Authorization'"):
+            grants.compose_refresh(*unsound, **({} if unsound else {"body": b"{"}))
