@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import secrets as random_secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -303,6 +303,7 @@ class _Bringing:
             f"epoch {identity.epoch_year}, {hostname}.local at {address}{port}",
             "",
         )
+        target.api.others, target.api.api_key = self._others, self._api_key
         # A name may lead to another board: boards of one model share their default host name. Then
         # whether somebody answers there says nothing of this one.
         answers = not resolved.collision and target.api.alive(
@@ -397,6 +398,21 @@ class _Bringing:
                 "profile's 'files:'",
             )
         return SecretStr(random_secrets.token_urlsafe(12))
+
+    @cached_property
+    def _others(self) -> Mapping[str, SecretStr]:
+        """Made-up passwords of the profile's other users, where the settings file takes them."""
+        profile, form = _profile(self.spec), _profile(self.spec).files.format
+        if form is None or not form.sets_others:
+            return {}
+        names = profile.users - {self.spec.user or profile.user}
+        return {name: SecretStr(random_secrets.token_urlsafe(12)) for name in sorted(names)}
+
+    @cached_property
+    def _api_key(self) -> SecretStr | None:
+        """A made-up API key, where the settings file takes one."""
+        form = _profile(self.spec).files.format
+        return SecretStr(random_secrets.token_urlsafe(24)) if form and form.sets_api_key else None
 
     def _device(self, deadline: Deadline) -> str:
         """The port, or what says that it is missing, where its power may bring it."""
@@ -529,6 +545,8 @@ class _Bringing:
                 hostname=hostname,
                 wifi_ssid=ssid,
                 wifi_key=key,
+                others=self._others,
+                api_key=self._api_key,
             )
         )
 
