@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -165,10 +167,25 @@ def test_each_kind_of_token_is_good_for_its_own_use(camera: Camera) -> None:
     claims = jwt.decode(token, options={"verify_signature": False})
     with pytest.raises(jwt.InvalidSignatureError):
         jwt.decode(token, key, algorithms=["HS256"])
-    under_the_access_key = jwt.encode({**claims, "role": "admin"}, key)
+    short = {**claims, "role": "admin", "exp": claims["exp"] - 14 * 86400 + 600}
+    under_the_access_key = jwt.encode(short, key)
     assert camera.ack(under_the_access_key).status == 401  # "use" tells
     assert refresh(camera, under_the_access_key).status == 400  # the key tells
     assert refresh(camera, token).status == 200
+
+
+def test_a_login_is_refreshed_for_its_own_user(camera: Camera) -> None:
+    """Whoever has the key can sign anything: but a family stays its user's."""
+    token = pair(camera)[1]
+    secret = (camera.directory / "secret.bin").read_bytes()
+    key = hmac.digest(secret, b"refresh token\x01", "sha256")
+    claims = jwt.decode(token, key, algorithms=["HS256"])
+    assert claims.keys() == {"sub", "use", "exp", "sid", "seq", "gen"}
+    assert claims["exp"] == pytest.approx(time.time() + 14 * 86400, abs=5)
+    del claims["gen"]
+    assert refresh(camera, jwt.encode({**claims, "sub": "guest"}, key)).status == 400
+    assert refresh(camera, jwt.encode({**claims, "sid": "x"}, key)).status == 400
+    assert refresh(camera, jwt.encode(claims, key)).status == 200
 
 
 @pytest.mark.parametrize(
@@ -242,17 +259,20 @@ def test_a_logout_alone_ends_one_token(plain: Camera) -> None:
     assert plain.ack(other).status == 200
 
 
-def test_a_logout_that_cannot_be_kept_is_no_logout(camera: Camera) -> None:
-    """Who runs the tests may write read-only files: so folders stand in the way."""
+@pytest.mark.parametrize("list_of", ["revoked", "refresh"])
+def test_a_logout_that_cannot_be_kept_is_no_logout(camera: Camera, list_of: str) -> None:
+    """And can be asked for again. Who runs the tests may write read-only files: so folders stand in
+    the way."""
     token, refresh_token = pair(camera)
-    for name in ("revoked.a", "revoked.b"):
+    files = f"{list_of}.a", f"{list_of}.b"
+    for name in files:
         (camera.directory / name).unlink()
         (camera.directory / name).mkdir()
     answer = camera.ask("POST", "/api/logout", authorization=bearer(token))
     assert answer.status == 503
     assert int(answer.fields["retry-after"]) > 0
     assert camera.ack(token).status == 200
-    for name in ("revoked.a", "revoked.b"):
+    for name in files:
         (camera.directory / name).rmdir()
     assert camera.ask("POST", "/api/logout", authorization=bearer(token)).status == 204
     assert camera.ack(token).status == 401

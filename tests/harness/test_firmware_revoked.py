@@ -229,6 +229,32 @@ assert refresh.exchanged(first)
     assert "no refresh token" in printed
 
 
+def test_a_flash_that_keeps_something_else_is_found_out(tmp_path: Path) -> None:
+    run(
+        FLASH
+        + """
+tokens.start()
+token = tokens.issue("owner")
+write = flash.write
+def flip(at, part):
+    if revoked.era() in part:
+        part = part[:40] + bytes([part[40] ^ 1]) + part[41:]
+    write(at, part)
+flash.write = flip
+assert not kept(log_out, token)
+flash.write = write
+boot(flash)
+tokens.start()
+assert tokens.verify(token) == "owner"
+assert kept(log_out, token)
+boot(flash)
+tokens.start()
+assert not tokens.verify(token)
+""",
+        tmp_path,
+    )
+
+
 @pytest.mark.parametrize(
     "harm",
     ["os.remove(name)", "write(name, 'r+b', b'x')", "write(name, 'wb', b'')",
@@ -360,10 +386,71 @@ assert not tokens.verify(fresh) and tokens.verify(other) == "owner"
 boot(flash)
 tokens.start()
 assert not tokens.verify(fresh) and tokens.verify(other) == "owner"
+now += 3601
+log_out(tokens.issue("owner"))  # with which the other's entry leaves
+now -= 30
+assert not tokens.verify(fresh)
 """,
         tmp_path,
     )
     assert "the clock went back" in printed
+
+
+def test_what_was_revoked_by_a_clock_that_was_ahead_takes_no_room(tmp_path: Path) -> None:
+    run(
+        FLASH
+        + """
+tokens.start()
+now = NOW + 366 * 86400
+clock.unix = lambda: now
+for _ in range(119):
+    log_out(tokens.issue("owner"))
+now = NOW
+tokens.verify("")
+first, second, third = [tokens.issue("owner") for _ in range(3)]
+log_out(first)
+log_out(second)
+assert len(revoked._entries) == 2
+assert not tokens.verify(first) and not tokens.verify(second) and tokens.verify(third) == "owner"
+""",
+        tmp_path,
+    )
+
+
+def test_what_counts_is_never_written_over(tmp_path: Path) -> None:
+    """Also where the second file could not be written, so that there is one only."""
+    run(
+        FLASH
+        + """
+from auth.slots import SIZE, Slots
+def record(letter):
+    return letter * SIZE
+before = bytes(flash.data)
+for fails in range(12, 40):
+    for cut in range(12):
+        image(flash, before)
+        boot(flash)
+        slots = Slots("x")
+        assert slots.load() is None
+        slots.store(record(b"A"))
+        write, left = flash.write, [fails - 12]
+        def failing(at, part):
+            left[0] -= 1
+            if left[0] < 0:
+                raise OSError(30)
+            write(at, part)
+        flash.write = failing
+        kept(slots.store, record(b"B"))
+        flash.write = write
+        now = slots.load()
+        flash.left = cut
+        done = kept(slots.store, record(b"C")) and flash.left >= 0
+        boot(flash)
+        found = Slots("x").load()
+        assert found == record(b"C") or not done and found == now, (fails, cut)
+""",
+        tmp_path,
+    )
 
 
 def test_a_token_of_another_issuer_is_revoked_alone(tmp_path: Path) -> None:

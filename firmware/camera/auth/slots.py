@@ -27,20 +27,14 @@ class Slots:
         """The record, ``SIZE`` bytes; None where there is none that is complete. ``OSError`` when
         a file cannot be read."""
         self._newest, self._number = 1, 0  # so that the first one goes to NAME.a
-        images = [_read(name) for name in self._files]
         found = None
         for i in range(2):
-            number = int.from_bytes(images[i][:_NUMBER], "big")
-            if _complete(images[i]) and (found is None or number > self._number):
-                self._newest, self._number, found = i, number, images[i]
-        if found is None:
-            return None
-        if images[1 - self._newest] != found:  # the power went in between
-            try:
-                _write(self._files[1 - self._newest], found)
-            except OSError as error:
-                print("camera:", self._files[1 - self._newest], "cannot be written:", error)
-        return found[_NUMBER : _NUMBER + SIZE]
+            image = _read(self._files[i])
+            number = int.from_bytes(image[:_NUMBER], "big")
+            if _complete(image) and (found is None or number > self._number):
+                self._newest, self._number = i, number
+                found = image[_NUMBER : _NUMBER + SIZE]
+        return found
 
     def store(self, record):
         """Returns when the record is on the flash twice, and read back. ``OSError`` otherwise: then
