@@ -515,7 +515,10 @@ TOKEN = (
     Mutant(
         "lets in whoever is signed",
         "JWT-33",
-        (("auth/tokens.py", " or settings.role(user) is None:", ":"),),
+        (
+            ("auth/tokens.py", " or settings.role(user) is None:", ":"),
+            ("auth/tokens.py", " + passwords.fingerprint(user)", " + passwords.fingerprint(None)"),
+        ),
         "a user who was deleted stays in until exp",
     ),
     Mutant(
@@ -527,6 +530,7 @@ TOKEN = (
                 "if not user or not isinstance(user, str) or settings.role(user) is None:",
                 "if not isinstance(user, str) or user and settings.role(user) is None:",
             ),
+            ("auth/tokens.py", " + passwords.fingerprint(user)", " + passwords.fingerprint(None)"),
         ),
         "microdot lets in whoever is not None",
     ),
