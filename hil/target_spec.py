@@ -8,7 +8,7 @@ that is not set for one board does not stop a run on another.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from .errors import ConfigError
@@ -48,11 +48,15 @@ class Wifi:
 
 @dataclass(frozen=True)
 class Secrets:
-    """A target's secrets, looked up. None: devices.yaml names none."""
+    """A target's secrets, looked up. None: devices.yaml names none.
+
+    :ivar others: the passwords of further users, which the bench makes up
+    """
 
     password: SecretStr | None
     wifi_key: SecretStr | None
     api_key: SecretStr | None = None
+    others: Mapping[str, SecretStr] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

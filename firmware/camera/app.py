@@ -1,10 +1,17 @@
 """The camera's routes: a token for a password, an acknowledgement for a token, an admin page."""
 
 import clock
+import routes
+import settings
 from auth import tokens
-from auth.guards import BEARER_REALM, basic, bearer, password_is_right
+from auth.guards import BEARER_REALM, basic, client, password_is_right
 from microdot import Microdot, abort
 from web import strictjson
+from web.media import media_type
+
+refresh = None
+if settings.on("refresh"):
+    from routes import refresh
 
 app = Microdot()
 
@@ -27,11 +34,13 @@ async def login(request):
         abort(503, "no tokens yet")
     if not await password_is_right(request, user, password):
         abort(401)
+    if refresh:
+        return refresh.login_answer(user)
     return {"token": tokens.issue(user)}
 
 
 @app.post("/api/ack")
-@bearer
+@client
 async def ack(request):
     body = None
     if media_type(request) == "application/json" and request.body:
@@ -50,11 +59,6 @@ async def ack(request):
 @basic
 async def admin(request):
     return "hi " + request.g.current_user
-
-
-def media_type(request):
-    """Without parameters and in lower case: both are as the client likes (RFC 9110 §8.3.1)."""
-    return request.headers.get("content-type", "").partition(";")[0].strip(" \t").lower()
 
 
 @app.errorhandler(401)
@@ -89,3 +93,4 @@ async def keep_private(request, response):
 
 
 app.after_error_request(keep_private)
+routes.add(app)

@@ -4,12 +4,18 @@
      "wifi": {"ssid": "...", "key": "..."},
      "user": "owner",
      "password": {"salt": HEX, "iterations": 2000, "hash": HEX},
-     "throttle_ms": 2000}
+     "throttle_ms": 2000,
+     "refresh": true, "logout": true, "device": true,
+     "api_keys": [{"name": "ci", "hash": HEX}],
+     "users": [{"name": "guest", "role": "basic", "password": {...}}]}
 
 The password itself is not in it: ``hash`` is PBKDF2-HMAC-SHA256 of it (RFC 8018 §5.2).
 
 A file that is missing or broken is no reason to stay dark: the camera comes up and answers, and
 refuses every login. There are no default credentials to fall back to.
+
+The last two lines are features that are off where they are left out; README.md tells of each. They
+are switched at boot. Keys and users are looked up at each request: one taken out is out at once.
 """
 
 from web.strictjson import parse
@@ -50,9 +56,33 @@ def throttle_ms():
     return value if type(value) is int and 0 <= value <= 60000 else 2000
 
 
-def password():
-    """``(salt, iterations, hash)`` of the password, or None: then nobody logs in."""
-    entry = _read().get("password")
+def on(feature):
+    """Whether "refresh", "logout", "device", "api_keys" or "users" is switched on."""
+    value = _read().get(feature)
+    return isinstance(value, list) if feature in ("api_keys", "users") else value is True
+
+
+def listed(feature):
+    """The list of "api_keys" or "users", as it stands in the file; auth.accounts checks it."""
+    value = _read().get(feature)
+    return value if isinstance(value, list) else []
+
+
+def role(user):
+    """The role of a user: the owner is an admin; None where there is no such user."""
+    if user == get("user"):
+        return "admin"
+    return _account(user).get("role")
+
+
+def password(user=None):
+    """``(salt, iterations, hash)`` of the owner's password, or of another user's; None where there
+    is none: then nobody logs in."""
+    return stretched((_read() if user in (None, get("user")) else _account(user)).get("password"))
+
+
+def stretched(entry):
+    """The same of a "password" in the file; None where it is not sound."""
     try:
         salt, hashed = bytes.fromhex(entry["salt"]), bytes.fromhex(entry["hash"])
         iterations = entry["iterations"]
@@ -61,6 +91,14 @@ def password():
     if type(iterations) is not int or not 1 <= iterations <= 1000000:
         return None
     return (salt, iterations, hashed) if len(salt) >= 8 and len(hashed) == 32 else None
+
+
+def _account(user):
+    if not on("users"):
+        return {}
+    from auth import accounts
+
+    return accounts.user(user)
 
 
 def _read():

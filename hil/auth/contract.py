@@ -268,6 +268,7 @@ class Device(Part):
 
     :ivar path: where it asks for its codes; ``method`` likewise
     :ivar token_path: where it asks for its tokens, by a form
+    :ivar token_field: where the access token is in the answer to that; None: as in a login's
     :ivar grant_type: the form's ``grant_type``; None: it has none
     :ivar lifetime_s: for which the codes are good, seconds; ``expires_in``
     :ivar interval_s: between two questions for tokens, seconds; ``interval``
@@ -278,6 +279,7 @@ class Device(Part):
     method: str = "POST"
     path: Path_
     token_path: Path_
+    token_field: str | None = None
     grant_type: str | None = "urn:ietf:params:oauth:grant-type:device_code"
     lifetime_s: int = Field(default=900, gt=0)
     interval_s: int = Field(default=5, gt=0)
@@ -303,7 +305,8 @@ class Files(Part):
     :ivar secret: the signing key
     :ivar settings: where the password is kept. None: the bench cannot write it, and takes the
         password from devices.yaml
-    :ivar settings_format: ``camera``, ``plain`` or a template (:mod:`hil.settings_file`)
+    :ivar settings_format: ``camera`` (with features: ``camera+all``), ``plain`` or a template
+        (:mod:`hil.settings_file`)
     :ivar state: what else the application writes by itself. Like the two above, it is never
         deployed, should it lie in the application's folder
     """

@@ -179,6 +179,18 @@ class Profile(Part):
         return promised(self.given_whose, "route that tells whose token it was")
 
     @property
+    def users(self) -> frozenset[str]:
+        """All that it names."""
+        roles = self.given_roles
+        named = (
+            self.user,
+            self.second_user,
+            roles and roles.basic_user,
+            roles and roles.admin_user,
+        )
+        return frozenset(name for name in named if name)
+
+    @property
     def routes(self) -> tuple[Login | Resource | Basic, ...]:
         """Those that there are."""
         parts = (self.given_login, self.given_resource, self.given_basic)

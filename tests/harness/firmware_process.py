@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from hil.provision import camera_settings, microdot_tree
 from hil.virtual.interpreter import find_micropython
@@ -204,9 +205,18 @@ class Camera:
         head += [f"{name.replace('_', '-')}: {value}" for name, value in fields.items()]
         return self.talk("\r\n".join([*head, "", ""]).encode() + (body or b""))
 
+    def post(self, path: str, body: Any, **fields: str) -> Answer:
+        """A JSON value."""
+        data = json.dumps(body).encode()
+        return self.ask("POST", path, data, content_type="application/json", **fields)
+
+    def form(self, path: str, **values: str) -> Answer:
+        """``application/x-www-form-urlencoded``."""
+        media = "application/x-www-form-urlencoded"
+        return self.ask("POST", path, urlencode(values).encode(), content_type=media)
+
     def login(self, password: str = PASSWORD, user: str = "owner") -> Answer:
-        body = json.dumps({"user": user, "pass": password}).encode()
-        return self.ask("POST", "/api/login", body, content_type="application/json")
+        return self.post("/api/login", {"user": user, "pass": password})
 
     def token(self) -> str:
         answer = self.login()
@@ -237,6 +247,10 @@ class Answer:
 
     def __repr__(self) -> str:
         return repr(self.data)
+
+    def json(self) -> dict[str, Any]:
+        value: dict[str, Any] = json.loads(self.body)
+        return value
 
 
 def receive(connection: socket.socket) -> Answer:

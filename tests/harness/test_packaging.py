@@ -69,6 +69,7 @@ def test_the_firmware_and_the_bench_are_in_it(site: Path) -> None:
         "hil/devices.yaml",
         "hil/checks.csv",
         "hil/profiles/camera.yaml",
+        "hil/profiles/camera-full.yaml",
         "hil/auth/weak_keys.txt",
         "hil/firmware/camera/main.py",
         "hil/virtual/bsp/_boot.py",

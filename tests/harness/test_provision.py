@@ -27,12 +27,14 @@ def test_the_reference_application() -> None:
     tree = application(reference())
     assert {"boot.py", "main.py", "auth/tokens.py", "auth/__init__.py"} <= tree.keys()
     assert not {"settings.json", "secret.bin", "clock.json"} & tree.keys()
+    assert not {f"{name}.{slot}" for name in ("revoked", "refresh") for slot in "ab"} & tree.keys()
     assert tree["main.py"] == (FIRMWARE / "main.py").read_bytes()
 
 
 def test_the_boards_own_files_are_never_part_of_it(tmp_path: Path) -> None:
     for name in (
-        "main.py", "secret.bin", "settings.json", "clock.json", "README.md", ".hidden", "lib/a.mpy",
+        "main.py", "secret.bin", "settings.json", "clock.json", "revoked.a", "refresh.b",
+        "README.md", ".hidden", "lib/a.mpy",
         "__pycache__/main.cpython-311.pyc", ".git/config", "static/index.html", "sub/secret.bin",
     ):  # fmt: skip
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

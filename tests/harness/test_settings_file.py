@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +14,9 @@ from hil import config
 from hil.auth.profile import PACKAGED
 from hil.bringup import bring_up
 from hil.errors import ConfigError
-from hil.provision import camera_settings
+from hil.provision import camera_settings, password_entry
 from hil.secrets import SecretStr
-from hil.settings_file import Values, settings_format
+from hil.settings_file import FEATURES, Values, settings_format
 
 VALUES = Values("Ada", SecretStr('a "{user}" \\ ü'), "porch", "Ünet", SecretStr("k{ey}"))
 TEMPLATE = """
@@ -79,9 +81,47 @@ def test_the_cameras_file_is_the_cameras() -> None:
     assert {**changed, "password": 0} == {**written, "password": 0}
 
 
-def test_what_is_written_is_not_shown() -> None:
-    values = Values("Ada", SecretStr("a-secret-word"), "porch", "", SecretStr("a-secret-key"))
+def test_the_cameras_features_are_switched_on_by_name() -> None:
+    others, api_key = {"guest": SecretStr("a guest's")}, SecretStr("k" * 32)
+    values = replace(VALUES, others=others, api_key=api_key)
+    plain = json.loads(settings_format("camera").render(values))
+    assert not FEATURES & plain.keys()
+
+    form = settings_format("camera+logout+users")
+    assert (form.sets_others, form.sets_api_key) == (True, False)
+    written = json.loads(form.render(values))
+    assert FEATURES & written.keys() == {"logout", "users"}
+    assert written["logout"] is True
+    (guest,) = written["users"]
+    assert (guest["name"], guest["role"]) == ("guest", "basic")
+    stored = guest["password"]
+    assert stored == password_entry("a guest's", bytes.fromhex(stored["salt"]))
+    assert stored["salt"] != written["password"]["salt"]
+
+    form = settings_format("camera+all")
+    assert (form.sets_others, form.sets_api_key) == (True, True)
+    written = json.loads(form.render(values))
+    assert written.keys() >= FEATURES
+    hashed = hashlib.sha256(api_key.encode()).hexdigest()
+    assert written["api_keys"] == [{"name": "bench", "hash": hashed}]
+    assert json.loads(form.render(VALUES))["api_keys"] == []
+
+    changed = json.loads(form.with_password(json.dumps(written).encode(), VALUES))
+    assert {**changed, "password": 0} == {**written, "password": 0}
+
+
+def test_other_formats_know_of_no_other_users_and_no_keys() -> None:
     for form in map(settings_format, ("camera", "plain", TEMPLATE)):
+        assert not form.sets_others
+        assert not form.sets_api_key
+
+
+def test_what_is_written_is_not_shown() -> None:
+    values = Values(
+        "Ada", SecretStr("a-secret-word"), "porch", "", SecretStr("a-secret-key"),
+        {"guest": SecretStr("a-secret-guest")}, SecretStr("a-secret-api-key"),
+    )  # fmt: skip
+    for form in map(settings_format, ("camera", "camera+all", "plain", TEMPLATE)):
         shown = repr((values, form.render(values), form.with_password(form.render(values), values)))
         assert "a-secret" not in shown
         assert "a-secret" not in repr(form.wifi(form.render(values)))
@@ -91,6 +131,9 @@ def test_what_is_written_is_not_shown() -> None:
     ("text", "told"),
     [
         ("camra", "neither camera, plain nor JSON"),
+        ("camera+", "the camera has no feature ''"),
+        ("camera+logot", "the camera has no feature 'logot'; known are all, api_keys, device"),
+        ("plain+logout", "neither camera, plain nor JSON"),
         ('{"a": "{password}"', "nor JSON"),
         ('["{password}"]', "a template is a JSON object"),
         ('{"a": "{pasword}"}', "unknown placeholder {pasword}"),

@@ -31,14 +31,25 @@ def bearer(handler):
     return guarded
 
 
+def client(handler):
+    """``@bearer``; where they are switched on, an API key will do too."""
+    if not settings.on("api_keys"):
+        return bearer(handler)
+    from auth import api_keys
+
+    return api_keys.also(handler, bearer(handler))
+
+
 def basic(handler):
-    """Lets a request in that has the owner's ``Authorization: Basic`` credentials (RFC 7617)."""
+    """Lets a request in that has ``Authorization: Basic`` credentials of an admin (RFC 7617)."""
 
     async def guarded(request):
         user_pass = _user_pass(request)
         if user_pass is None or not await password_is_right(request, *user_pass):
             return "", 401, {"WWW-Authenticate": BASIC_REALM}
-        request.g.current_user = settings.get("user")
+        if settings.role(user_pass[0]) != "admin":
+            return "403 error", 403
+        request.g.current_user = user_pass[0]
         return await handler(request)
 
     return guarded
@@ -47,16 +58,21 @@ def basic(handler):
 async def password_is_right(request, user, password):
     """One attempt at a password; 429 when this client has too many under way."""
     address = request.client_addr[0]
-    try:
-        await throttle.turn(address, settings.throttle_ms())
-    except throttle.Busy as busy:
-        request.g.retry_after = busy.seconds
-        abort(429, "Too many attempts")
+    await turn(request, address)
     if await passwords.accepts(user, password):
         throttle.succeeded(address)
         return True
     throttle.failed(address)
     return False
+
+
+async def turn(request, who):
+    """Waits until ``who`` may guess again; 429 where too many of its guesses wait already."""
+    try:
+        await throttle.turn(who, settings.throttle_ms())
+    except throttle.Busy as busy:
+        request.g.retry_after = busy.seconds
+        abort(429, "Too many attempts")
 
 
 def credentials(request):

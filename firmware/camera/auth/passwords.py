@@ -1,4 +1,4 @@
-"""Whether a user name and a password are the owner's.
+"""Whether a user name and a password belong together.
 
 PBKDF2-HMAC-SHA256 (RFC 8018 §5.2) with the iterations of settings.json. A microcontroller buys few
 of them: at an estimated 50 µs each on a 500 MHz Cortex-M, the 2000 that hil provisions take a tenth
@@ -28,10 +28,11 @@ async def accepts(user, password):
     that sends Basic credentials with every request does not wait for them every time.
     """
     global _last_good
-    stored = settings.password()
+    account = user if settings.role(user) else settings.get("user")
+    stored = settings.password(account)
     salt, iterations, expected = stored or _DUMMY
     name, secret = user.encode(), password.encode()
-    owner = sha256(settings.get("user").encode()).digest()
+    owner = sha256(account.encode()).digest()
     # What is stored is part of what is remembered: a new password or user forgets the old one.
     seen = hmac(_ram_key, expected + owner + hmac(_ram_key, name) + hmac(_ram_key, secret))
     if stored and equal(seen, _last_good):
@@ -46,9 +47,9 @@ async def accepts(user, password):
     return True
 
 
-def fingerprint():
-    """Bytes that change with the stored password: tokens carry a MAC of them."""
-    stored = settings.password()
+def fingerprint(user):
+    """Bytes that change with the user's stored password: tokens carry a MAC of them."""
+    stored = settings.password(user)
     return stored[0] + stored[2] if stored else b""
 
 

@@ -12,6 +12,7 @@ REASONS = {
     204: "No Content",
     400: "Bad Request",
     401: "Unauthorized",
+    403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
     408: "Request Timeout",
@@ -33,7 +34,9 @@ def to_bytes(response):
     response.complete()  # Content-Length and Content-Type
     lines = ["HTTP/1.1 %d %s" % (response.status_code, REASONS.get(response.status_code, ""))]
     for name, value in response.headers.items():
-        lines.append("%s: %s" % (name, value))
+        # RFC 9110 §8.6: a server MUST NOT send a length with 204
+        if response.status_code != 204 or not name.startswith("Content-"):
+            lines.append("%s: %s" % (name, value))
     if clock.is_set():
         # RFC 9110 §6.6.1: a server with a clock MUST, one without MUST NOT
         lines.append("Date: " + _imf_fixdate())

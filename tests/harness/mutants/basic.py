@@ -47,7 +47,7 @@ BASIC = (
         (
             (
                 "auth/guards.py",
-                '        request.g.current_user = settings.get("user")\n',
+                "        request.g.current_user = user_pass[0]\n",
                 '        request.g.current_user = "None"\n',
             ),
         ),

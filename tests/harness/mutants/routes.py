@@ -113,19 +113,19 @@ ROUTES = (
     Mutant(
         "compares media types with case",
         "LOG-21",
-        (("app.py", '.strip(" \\t").lower()', '.strip(" \\t")'),),
+        (("web/media.py", '.strip(" \\t").lower()', '.strip(" \\t")'),),
         "microdot 2.0 does",
     ),
     Mutant(
         "knows no space before a media type's parameter",
         "LOG-22",
-        (("app.py", '.strip(" \\t").lower()', ".lower()"),),
+        (("web/media.py", '.strip(" \\t").lower()', ".lower()"),),
         "split(';')[0], as microdot does",
     ),
     Mutant(
         "knows no parameters of a media type",
         "LOG-22 LOG-23",
-        (("app.py", '.partition(";")[0].strip(" \\t")', ""),),
+        (("web/media.py", '.partition(";")[0].strip(" \\t")', ""),),
         "the whole field is compared with application/json",
     ),
     Mutant(
@@ -207,7 +207,6 @@ ROUTES = (
                 '            return "no such user", 401, {"WWW-Authenticate": BEARER_REALM}\n'
                 "        abort(401)\n",
             ),
-            ("app.py", "import clock\n", "import clock\nimport settings\n"),
         ),
         "a kind text (WSTG-IDNT-04)",
     ),
@@ -630,14 +629,11 @@ ROUTES = (
         "LOG-03",
         (
             ("app.py", "tokens.issue(user)}", "tokens.issue(user, body)}"),
-            ("auth/tokens.py", "def issue(user):", "def issue(user, body):"),
-            ("auth/tokens.py", "    token = jwt.encode(\n        {\n", "    claims = {\n"),
+            ("auth/tokens.py", "def issue(user, sid=None):", "def issue(user, body):"),
             (
                 "auth/tokens.py",
-                '            "gen": _generation(),\n        },\n        _key,\n    )\n',
-                '            "gen": _generation(),\n    }\n'
-                '    claims.update((n, body[n]) for n in body if n not in ("user", "pass"))\n'
-                "    token = jwt.encode(claims, _key)\n",
+                '    if sid:\n        claims["sid"] = sid\n',
+                '    claims.update((n, body[n]) for n in body if n not in ("user", "pass"))\n',
             ),
         ),
         "mass assignment: dict(body, exp=…) the wrong way round",

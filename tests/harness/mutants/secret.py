@@ -205,7 +205,7 @@ SECRET = (
                 "        if not (user_pass and tokens.peppered and await "
                 "password_is_right(request, *user_pass)):\n",
             ),
-            ("auth/tokens.py", "_key = None\n", "_key = None\npeppered = True\n"),
+            ("auth/tokens.py", "\n_key = None\n", "\n_key = None\npeppered = True\n"),
             (
                 "auth/tokens.py",
                 "    global _key\n    _key = secret.load()\n",

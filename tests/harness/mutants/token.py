@@ -61,7 +61,7 @@ TOKEN = (
     Mutant(
         "ignores exp",
         "EXP-02 EXP-03 EXP-05 EXP-08 EXP-09 EXP-13 EXP-14 EXP-16 EXP-17 EXP-18 EXP-20",
-        (("auth/tokens.py", "return now < exp <= now + LIFETIME + _SLACK and", "return"),),
+        (("auth/tokens.py", "return now < exp <= now + lifetime + SLACK and", "return"),),
         "micropython-lib's jwt leaves exp to the caller where there is none",
     ),
     Mutant(
@@ -117,7 +117,7 @@ TOKEN = (
     Mutant(
         "sets no limit to a lifetime",
         "EXP-09",
-        (("auth/tokens.py", "now < exp <= now + LIFETIME + _SLACK and", "now < exp and"),),
+        (("auth/tokens.py", "now < exp <= now + lifetime + SLACK and", "now < exp and"),),
         "exp is in the future, so all is well",
     ),
     Mutant(
@@ -132,7 +132,7 @@ TOKEN = (
             ("auth/tokens.py", "type(date) is not int", "type(date) not in (int, float)"),
             (
                 "auth/tokens.py",
-                "return now < exp <= now + LIFETIME + _SLACK and",
+                "return now < exp <= now + lifetime + SLACK and",
                 "return not now >= exp and",
             ),
         ),
@@ -197,7 +197,7 @@ TOKEN = (
         (
             (
                 "auth/tokens.py",
-                '            "jti": url_encode(os.urandom(9)).decode(),\n',
+                '        "jti": url_encode(os.urandom(9)).decode(),\n',
                 "",
             ),
         ),
@@ -209,8 +209,8 @@ TOKEN = (
         (
             (
                 "auth/tokens.py",
-                '            "jti":',
-                '            "host": settings.get("hostname"),\n            "jti":',
+                '        "jti":',
+                '        "host": settings.get("hostname"),\n        "jti":',
             ),
         ),
         "an internal field that went along",
@@ -218,7 +218,7 @@ TOKEN = (
     Mutant(
         "does not see that the password has changed",
         "ROT-15",
-        (("auth/tokens.py", " + passwords.fingerprint()", ""),),
+        (("auth/tokens.py", " + passwords.fingerprint(user)", ""),),
         "nothing in a token depends on the password (ASVS 7.4.3)",
     ),
     Mutant(
@@ -504,10 +504,10 @@ TOKEN = (
         (
             (
                 "auth/tokens.py",
-                'if not user or not isinstance(user, str) or user != settings.get("user"):',
+                "if not user or not isinstance(user, str) or settings.role(user) is None:",
                 "if isinstance(user, list) and len(user) == 1:\n"
                 "        user = user[0]\n"
-                '    if not user or user != settings.get("user"):',
+                "    if not user or settings.role(user) is None:",
             ),
         ),
         "aud may be a list, so why not sub",
@@ -515,7 +515,10 @@ TOKEN = (
     Mutant(
         "lets in whoever is signed",
         "JWT-33",
-        (("auth/tokens.py", ' or user != settings.get("user"):', ":"),),
+        (
+            ("auth/tokens.py", " or settings.role(user) is None:", ":"),
+            ("auth/tokens.py", " + passwords.fingerprint(user)", " + passwords.fingerprint(None)"),
+        ),
         "a user who was deleted stays in until exp",
     ),
     Mutant(
@@ -524,9 +527,10 @@ TOKEN = (
         (
             (
                 "auth/tokens.py",
-                'if not user or not isinstance(user, str) or user != settings.get("user"):',
-                'if not isinstance(user, str) or user and user != settings.get("user"):',
+                "if not user or not isinstance(user, str) or settings.role(user) is None:",
+                "if not isinstance(user, str) or user and settings.role(user) is None:",
             ),
+            ("auth/tokens.py", " + passwords.fingerprint(user)", " + passwords.fingerprint(None)"),
         ),
         "microdot lets in whoever is not None",
     ),
@@ -592,13 +596,13 @@ TOKEN = (
         (
             (
                 "auth/tokens.py",
-                "        return None\n    # No audience",
+                "        return False\n    # No audience",
                 "        global refused\n"
                 "        refused = str(user)\n"
-                "        return None\n"
+                "        return False\n"
                 "    # No audience",
             ),
-            ("auth/tokens.py", "_key = None\n", '_key = None\nrefused = "-"\n'),
+            ("auth/tokens.py", "\n_key = None\n", '\n_key = None\nrefused = "-"\n'),
             (
                 "auth/guards.py",
                 '{"WWW-Authenticate": BEARER_REALM + shown}',
@@ -725,8 +729,8 @@ TOKEN = (
         (
             (
                 "auth/tokens.py",
-                '            "jti":',
-                '            "email": "owner@example.org",\n            "jti":',
+                '        "jti":',
+                '        "email": "owner@example.org",\n        "jti":',
             ),
         ),
         "the whole user record is put into the token",
