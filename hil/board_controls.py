@@ -32,7 +32,8 @@ def controls_of(board: Attachment, target: Target, stack: ExitStack) -> Controls
         return link.paused(deadline, target.api.alive)
 
     files = FileControl(paused)
-    secret = SecretFile(files, profile.files.secret) if profile.files.secret else None
+    key = profile.files.secret
+    secret = SecretFile(files, key, profile.key_labels) if key else None
     server = stack.enter_context(NtpServer())
 
     def route(ntp: NtpServer) -> str:

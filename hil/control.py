@@ -6,6 +6,7 @@ reset). :mod:`hil.process.controls` has the same of a process.
 
 from __future__ import annotations
 
+import hmac
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -181,9 +182,13 @@ class SecretFile:
 
     made_by_bench = False
 
-    def __init__(self, files: FileControl, path: str) -> None:
+    def __init__(
+        self, files: FileControl, path: str, labels: Mapping[str, str] | None = None
+    ) -> None:
+        """:param labels: by kind of tokens, from what its key is made of the file's"""
         self._files = files
         self.path = path
+        self._labels = labels or {}
         self._held: SecretBytes | None = None
 
     def read(self) -> SecretBytes:
@@ -191,10 +196,13 @@ class SecretFile:
         return SecretBytes(self._files.read(self.path))
 
     def held(self, kind: str = "access") -> SecretBytes:
-        """The key that the application loaded at its last boot: one for all kinds of tokens."""
+        """The key that the application loaded at its last boot, or what it makes of it."""
         if self._held is None:
             self._held = self.read()
-        return self._held
+        label = self._labels.get(kind)
+        if label is None:
+            return self._held
+        return SecretBytes(hmac.digest(self._held, label.encode(), "sha256"))
 
     def write(self, data: bytes) -> None:
         self._remember()

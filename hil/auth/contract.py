@@ -92,6 +92,8 @@ class Token(Part):
     :ivar claims: those with a fixed value, and the value; as JSON text, where one is no text
     :ivar required_claims: those that must be there, whatever their value, besides ``exp``
     :ivar optional_claims: what else may be in a token
+    :ivar key_label: its key is HMAC-SHA256 of this text under the access tokens' key; None: it is
+        that key, or one of its own
     """
 
     lifetime_s: int = Field(gt=0)
@@ -101,6 +103,7 @@ class Token(Part):
     claims: JsonObject
     required_claims: tuple[str, ...] = ()
     optional_claims: tuple[str, ...] = ()
+    key_label: str | None = None
 
 
 class Body(Part):

@@ -179,6 +179,13 @@ class Profile(Part):
         return promised(self.given_whose, "route that tells whose token it was")
 
     @property
+    def key_labels(self) -> dict[str, str]:
+        """By kind of tokens, from what its key is made of the access tokens'."""
+        refresh = self.given_refresh.token if self.given_refresh else None
+        kinds = {**self.other_tokens, **({"refresh": refresh} if refresh else {})}
+        return {kind: token.key_label for kind, token in kinds.items() if token.key_label}
+
+    @property
     def users(self) -> frozenset[str]:
         """All that it names."""
         roles = self.given_roles
