@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -81,7 +82,28 @@ def write_summary(terminal: TerminalReporter, bench: Bench) -> None:
     if reasons:
         terminal.write_line("not checked, and why:", bold=True)
         for reason, checks in sorted(reasons.items()):
-            terminal.write_line(f"  {', '.join(sorted(checks))}: {reason}")
+            terminal.write_line(f"  {ranges(checks)}: {reason}")
+
+
+def ranges(checks: Iterable[str]) -> str:
+    """Check ids in order, three and more in a row as one: ``BAS-01 to BAS-19, LOG-02``.
+
+    >>> ranges(["LOG-03", "LOG-02", "LOG-01", "ROT-19", "ROT-20"])
+    'LOG-01 to LOG-03, ROT-19, ROT-20'
+    """
+    rows: list[list[str]] = []
+    for check in sorted(checks):
+        group, _, number = check.rpartition("-")
+        last_group, _, last = rows[-1][-1].rpartition("-") if rows else ("", "", "")
+        numbers = number.isdigit() and last.isdigit()
+        if group == last_group and numbers and int(number) == int(last) + 1:
+            rows[-1].append(check)
+        else:
+            rows.append([check])
+    return ", ".join(
+        f"{row[0]} to {row[-1]}" if len(row) > 2 else ", ".join(row)  # two are as short
+        for row in rows
+    )
 
 
 def _reason(report: Any) -> str:
