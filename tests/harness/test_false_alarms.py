@@ -15,7 +15,7 @@ from collections.abc import Callable
 import pytest
 from check_run import run_checks, short_folder
 
-RUNS = int(os.environ.get("HIL_FALSE_ALARM_RUNS", "2"))
+RUNS = int(os.environ.get("HIL_FALSE_ALARM_RUNS", "1"))
 
 
 @pytest.mark.timeout(300)
