@@ -1,6 +1,6 @@
 """No false alarm: the reference firmware passes every check, run after run.
 
-Twice in a usual run; the proof is
+Once in a usual run; the proof is
 
     HIL_FALSE_ALARM_RUNS=50 pytest tests/harness/test_false_alarms.py -n auto
 
