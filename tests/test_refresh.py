@@ -242,7 +242,9 @@ def test_an_access_token_that_lacks_what_it_needs_is_refused(
     Usual cause: ``claims["type"]`` raises KeyError and ends in a 500; ``claims.get`` is None.
     """
     verdict.accepted(raw.send(api.compose_resource(token=mint())), "a minted, sound token")
-    made = {f"no {name}": mint(without=[name]) for name in sorted({*profile.token.claims, "sub"})}
+    kind = profile.token
+    needed = sorted({*kind.claims, kind.user_claim})
+    made = {f"no {name}": mint(without=[name]) for name in needed}
     made["exp as text"] = mint({"exp": str(round(time.time()) + 60)})
     answers = verdict.probe(
         raw, {name: api.compose_resource(token=token) for name, token in made.items()}

@@ -141,7 +141,7 @@ def test_changed_claims_under_the_old_signature_are_refused(
     """Usual cause: the payload is decoded, and the signature is not looked at."""
     header, _, signature = tokens.segments(token)
     changed = {
-        "another user": {**issued.claims, "sub": "admin"},
+        "another user": {**issued.claims, profile.token.user_claim: "admin"},
         "a later end": {**issued.claims, "exp": round(time.time()) + 2 * DAY},
         "one claim more": {**issued.claims, "x": 1},
     }
@@ -773,52 +773,73 @@ def test_a_token_of_another_type_is_refused(
 def test_a_token_for_nobody_is_refused(
     api: Api, raw: RawClient, profile: Profile, minted: Minted
 ) -> None:
-    """No ``sub``, which is the user whom the handler sees.
+    """No ``sub``, or what else names the user whom the handler sees.
 
     Usual cause: ``claims['sub']``, a KeyError that ends in a 500; ``claims.get('sub')``.
     """
-    answer = raw.send(api.compose_resource(token=minted(without="sub")))
+    answer = raw.send(api.compose_resource(token=minted(without=profile.token.user_claim)))
     verdict.refused(answer, "a token names its user", status=profile.bad_token)
 
 
 @check("JWT-32", must, "RFC 7519 §4.1.2")
-def test_a_user_that_is_no_text_is_refused(
+def test_a_user_of_another_type_is_refused(
     api: Api, raw: RawClient, profile: Profile, issued: tokens.Decoded, minted: Minted
 ) -> None:
-    """``sub`` as a number, true, a list or an object with the user in it.
+    """``sub`` is a text; as a number, true, a list or an object with the user in it, it is refused.
+    Where another claim names the user, by a number, that is a number.
 
     Usual cause: ``in`` where ``==`` is meant; an object as current_user.
     """
-    user = issued.claims.get("sub")
-    subjects: dict[str, Any] = {
-        "0": 0,
-        "1": 1,
-        "1.5": 1.5,
+    name, user = profile.token.user_claim, _user(issued, profile)
+    users: dict[str, Any] = {
         "true": True,
         "[]": [],
         "[user]": [user],
         "{}": {},
         "{user: user}": {str(user): user},
     }
-    variants = {name: minted({"sub": subject}) for name, subject in subjects.items()}
+    if isinstance(user, str):
+        users |= {"0": 0, "1": 1, "1.5": 1.5}
+    else:
+        users |= {"as text": str(user), "a half more": user + 0.5}
+    variants = {told: minted({name: other}) for told, other in users.items()}
     answers = use_all(api, raw, variants)
-    verdict.refused_all(answers, "sub is a text", status=profile.bad_token)
+    kind = "text" if isinstance(user, str) else "number"
+    verdict.refused_all(answers, f"{name} is a {kind}", status=profile.bad_token)
+
+
+def _user(issued: tokens.Decoded, profile: Profile) -> str | int:
+    """Whose token it is, as the token says it."""
+    user = issued.claims.get(profile.token.user_claim)
+    if isinstance(user, bool) or not isinstance(user, str | int):
+        told = f"the claim {profile.token.user_claim} is a {type(user).__name__}"
+        raise Finding(f"{told}; promised: the user's name, or number")
+    return user
+
+
+def _strangers(user: str | int) -> dict[str, str | int]:
+    """Users that there are not."""
+    if isinstance(user, str):
+        return {
+            "mallory": "mallory",
+            "a letter more": f"{user}x",
+            "a letter fewer": user[:-1] or "x",
+        }
+    return {"far away": user + 1_000_003, "below zero": -1 - abs(user)}
 
 
 @check("JWT-33", must, "RFC 8725 §3.8; ASVS 7.4.2")
 def test_an_unknown_user_is_refused(
     api: Api, raw: RawClient, profile: Profile, issued: tokens.Decoded, minted: Minted
 ) -> None:
-    """Someone else, and the user's name with a letter more and one fewer.
+    """Someone else, and the user's name with a letter more and one fewer; of users with numbers,
+    numbers that nobody has.
 
     Usual cause: whoever is signed is let in; a user who was deleted stays in until ``exp``.
     """
-    user = str(issued.claims.get("sub"))
-    variants = {
-        "mallory": minted({"sub": "mallory"}),
-        "a letter more": minted({"sub": f"{user}x"}),
-        "a letter fewer": minted({"sub": user[:-1] or "x"}),
-    }
+    name = profile.token.user_claim
+    strangers = _strangers(_user(issued, profile))
+    variants = {told: minted({name: user}) for told, user in strangers.items()}
     answers = use_all(api, raw, variants)
     verdict.refused_all(answers, "no such user", status=profile.bad_token)
 
@@ -828,7 +849,8 @@ def test_an_empty_user_is_refused(
     api: Api, raw: RawClient, profile: Profile, minted: Minted
 ) -> None:
     """Usual cause: microdot lets in whoever is ``not None``, also ``""``."""
-    variants = {'""': minted({"sub": ""}), "null": minted({"sub": None})}
+    name = profile.token.user_claim
+    variants = {'""': minted({name: ""}), "null": minted({name: None})}
     answers = use_all(api, raw, variants)
     verdict.refused_all(answers, "a token names its user", status=profile.bad_token)
 
@@ -878,7 +900,8 @@ def test_of_a_claim_given_twice_the_last_counts(
 
     Usual cause: a parser that keeps the first one, where the issuer's keeps the last.
     """
-    bad = {"sub": "mallory", "exp": round(time.time()) - DAY}
+    stranger = next(iter(_strangers(_user(issued, profile)).values()))
+    bad = {profile.token.user_claim: stranger, "exp": round(time.time()) - DAY}
     variants: dict[str, dict[str, SecretStr]] = {"bad": {}, "good": {}}
     for name, value in bad.items():
         if name not in issued.claims:
@@ -918,16 +941,17 @@ def test_claims_that_are_nearly_json_are_refused(
 
 @check("JWT-40", must, "RFC 9110 §5.5")
 def test_a_user_with_a_line_end_injects_no_header(
-    api: Api, raw: RawClient, issued: tokens.Decoded, minted: Minted
+    api: Api, raw: RawClient, profile: Profile, issued: tokens.Decoded, minted: Minted
 ) -> None:
-    """Whatever the status: the answer is HTTP, without the field that ``sub`` brings along.
+    """Whatever the status: the answer is HTTP, without the field that the user brings along.
 
     Usual cause: the user's name in a header field of the answer, as it is.
     """
-    user = issued.claims.get("sub")
+    claim = profile.token.user_claim
+    user = issued.claims.get(claim)
     ends = {"CRLF": "\r\n", "LF": "\n", "CR": "\r"}
     variants = {
-        name: minted({"sub": f"{user}{end}X-Hil-Injected: 1"}) for name, end in ends.items()
+        name: minted({claim: f"{user}{end}X-Hil-Injected: 1"}) for name, end in ends.items()
     }
     for name, answer in use_all(api, raw, variants).items():
         if answer.status is None:
@@ -950,7 +974,7 @@ def test_a_token_of_another_kind_is_refused(
 
     Usual cause: one key for all, and whatever it has signed is let in.
     """
-    user, end = issued.claims.get("sub"), {"exp": issued.claims.get("exp")}
+    user, end = issued.claims.get(profile.token.user_claim), {"exp": issued.claims.get("exp")}
     kinds: dict[str, dict[str, Any]] = {
         "a session, microdot's": {"_user_id": user, "_fresh": True},
         "a session, by hand": {"user": user, "logged_in": True},

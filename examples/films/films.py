@@ -29,18 +29,22 @@ class ApiError(Exception):
 
 
 class Users:
-    """In memory. Luke has the role ``basic``, Leia ``admin``."""
+    """In memory. Luke has the role ``basic``, Leia ``admin``.
+
+    ``PASSWORD_HASH`` is a method of werkzeug's: a cheap one is for tests that log in all the time.
+    """
 
     def __init__(self) -> None:
         self._all = [
             {"user_id": 1, "username": "luke", "access_role": "basic"},
             {"user_id": 2, "username": "leia", "access_role": "admin"},
         ]
+        method = os.environ.get("PASSWORD_HASH", "scrypt")
         self._hashes = {
-            user["username"]: generate_password_hash(os.environ[f"PASSWORD_{user['username']}"])
-            for user in self._all
+            name: generate_password_hash(os.environ[f"PASSWORD_{name}"], method)
+            for name in self.names()
         }
-        self._nobody = generate_password_hash(uuid.uuid4().hex)
+        self._nobody = generate_password_hash(uuid.uuid4().hex, method)
 
     def names(self) -> list[str]:
         return [user["username"] for user in self._all]
@@ -52,7 +56,7 @@ class Users:
         """:raises ApiError: no user has this name and this password"""
         # An unknown user's password is compared, too: that takes as long.
         right = check_password_hash(self._hashes.get(username, self._nobody), password)
-        # scrypt begins with HMAC, which fills a short key up with NUL: "x" and "x\0" hash alike.
+        # scrypt and PBKDF2 use HMAC, which fills a short key up with NUL: "x" and "x\0" hash alike.
         right = right and "\0" not in password
         for user in self._all:
             if right and user["username"] == username:

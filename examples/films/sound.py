@@ -3,16 +3,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 import uuid
 
 import jwt
 import redis
-from body_limit import BodyLimit
 from connexion.exceptions import OAuthProblem
 from connexion.lifecycle import ConnexionResponse
 from films import FILMS, REDIS_URL, ApiError, told, users
+from front import Front
 from redis import RedisError
 
 # -- configuration ------------------------------------------------------------------------------
@@ -27,6 +28,9 @@ SECRETS = {
     "email_claim": os.environ["JWT_EMAIL_SECRET"],
     "password_claim": os.environ["JWT_PASSWORD_SECRET"],
 }
+# RFC 7518 section 3.2: a key is as long as the hash.
+if short := [kind for kind, secret in SECRETS.items() if len(secret) < 32]:
+    raise SystemExit(f"the secrets of {', '.join(short)} have fewer than 32 characters")
 HOURS = {"standard_claim": 10, "refresh_claim": 24, "email_claim": 1, "password_claim": 1}
 
 ROLES = {"basic": 1, "admin": 2}
@@ -92,14 +96,18 @@ def signed(token: str, kind: str) -> dict:
         # Base64url without padding (RFC 7515 section 2); PyJWT reads it with padding, too.
         if "=" in token:
             raise jwt.InvalidTokenError
+        # JSON in UTF-8 (RFC 7515 section 4); PyJWT reads UTF-16, and a byte order mark, too.
+        for segment in token.split(".")[:2]:
+            json.loads(jwt.utils.base64url_decode(segment).decode())
         decoded = jwt.decode_complete(
             token, SECRETS[kind], algorithms=[JWT_ALGORITHM], issuer=JWT_ISSUER
         )
     except jwt.ExpiredSignatureError:
         raise ApiError("token-expired", status_code=401) from None
-    except jwt.InvalidTokenError:
+    except (jwt.InvalidTokenError, ValueError, RecursionError):
         raise ApiError("token-invalid", status_code=401) from None
     payload = decoded["payload"]
+    payload.pop("nbf", None)  # PyJWT has seen to it
     claims = {kind, "iss", "exp", "iat", "sub", "session", "access_role", "user_id"}
     if (
         decoded["header"].get("typ") != "JWT"
@@ -167,6 +175,8 @@ def tokens(user: dict, session: str) -> dict:
 
 
 def login(body: dict):
+    if body.keys() != {"username", "password"}:
+        raise ApiError("username and password, and no more", status_code=400)
     return tokens(users.with_password(body["username"], body["password"]), str(uuid.uuid4()))
 
 
@@ -201,6 +211,8 @@ def password(**kwargs):
 def challenged(request, error: ApiError) -> ConnexionResponse:
     """RFC 6750 section 3: a refused token is told so, and why."""
     response = told(request, error)
+    if error.status_code == 503:
+        response.headers["Retry-After"] = "1"
     if error.status_code in (401, 403):
         kind = "invalid_token" if error.status_code == 401 else "insufficient_scope"
         response.headers["WWW-Authenticate"] = f'Bearer realm="films", error="{kind}"'
@@ -216,4 +228,4 @@ def unauthenticated(request, error: OAuthProblem) -> ConnexionResponse:
 def hardened(app):
     app.add_error_handler(ApiError, challenged)
     app.add_error_handler(OAuthProblem, unauthenticated)
-    return BodyLimit(app)
+    return Front(app)

@@ -91,6 +91,7 @@ class Token(Part):
     :ivar algorithms: the only ones that sign
     :ivar claims: those with a fixed value, and the value; as JSON text, where one is no text
     :ivar required_claims: those that must be there, whatever their value, besides ``exp``
+    :ivar user_claim: the one that says whose token it is
     :ivar optional_claims: what else may be in a token
     :ivar key_label: its key is HMAC-SHA256 of this text under the access tokens' key; None: it is
         that key, or one of its own
@@ -102,6 +103,7 @@ class Token(Part):
     type: str = "JWT"
     claims: JsonObject
     required_claims: tuple[str, ...] = ()
+    user_claim: str = "sub"
     optional_claims: tuple[str, ...] = ()
     key_label: str | None = None
 
