@@ -596,7 +596,8 @@ def test_a_body_over_the_limit_is_refused(api: Api, raw: RawClient, profile: Pro
 def test_deeply_nested_json_does_no_harm(
     api: Api, raw: RawClient, profile: Profile, credentials: Credentials
 ) -> None:
-    """A value nested 300 to 7000 deep is refused, and the application goes on.
+    """A login with a value nested 300 to 7000 deep is refused, or let in by a parser that copes: no
+    5xx, no reset, and the application goes on.
 
     Usual cause: a recursive parser overflows the C stack, and the board resets.
     """
@@ -605,7 +606,7 @@ def test_deeply_nested_json_does_no_harm(
     for depth in (300, 1000, 3000, 7000):
         body = SecretStr(f'{sound[:-1]}, "x": {"[" * depth}{"]" * depth}}}')
         answers[f"{depth} deep"] = raw.send(api.compose_login(body=body.encode()))
-    verdict.refused_all(answers, "deep nesting is refused", status=ANY_4XX)
+    verdict.refused_all(answers, "deep nesting does no harm", status={*ANY_4XX, 200})
 
 
 @check("LOG-31", must, "ASVS 14.2.1")

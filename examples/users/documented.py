@@ -14,9 +14,12 @@ from flask import Flask, jsonify, request
 from flask_httpauth import HTTPBasicAuth, HTTPTokenAuth
 from werkzeug.security import check_password_hash, generate_password_hash
 
+# The default is werkzeug's own; a cheap one is for tests that log in all the time.
+METHOD = os.environ.get("PASSWORD_HASH", "scrypt")
+
 allowed_users = {
-    "sergio": generate_password_hash("my-password"),
-    "bob": generate_password_hash("his-password"),
+    "sergio": generate_password_hash("my-password", METHOD),
+    "bob": generate_password_hash("his-password", METHOD),
 }
 allowed_tokens = {"token-sergio": "sergio", "token-bob": "bob"}
 # The article uses it, and nowhere sets it.

@@ -6,6 +6,7 @@ article has it: ``/basic/users``, ``/tokens/users``, ``/login`` and ``/users``.
 
 from __future__ import annotations
 
+import base64
 import hmac
 import json
 import os
@@ -20,9 +21,12 @@ from flask import Flask, abort, jsonify, request
 from flask_httpauth import HTTPBasicAuth, HTTPTokenAuth
 from werkzeug.security import check_password_hash, generate_password_hash
 
+# The default is werkzeug's own; a cheap one is for tests that log in all the time.
+METHOD = os.environ.get("PASSWORD_HASH", "scrypt")
+
 allowed_users = {
-    "sergio": generate_password_hash(os.environ["PASSWORD_SERGIO"]),
-    "bob": generate_password_hash(os.environ["PASSWORD_BOB"]),
+    "sergio": generate_password_hash(os.environ["PASSWORD_SERGIO"], METHOD),
+    "bob": generate_password_hash(os.environ["PASSWORD_BOB"], METHOD),
 }
 subjects = {"sergio": "1", "bob": "2"}
 allowed_tokens = {os.environ["TOKEN_SERGIO"]: "sergio", os.environ["TOKEN_BOB"]: "bob"}
@@ -36,7 +40,7 @@ token_auth = HTTPTokenAuth(scheme="Bearer")
 jwt_auth = HTTPTokenAuth(scheme="Bearer")
 
 # An unknown user's password is compared with this one: that takes as long.
-NOBODY = generate_password_hash(uuid.uuid4().hex)
+NOBODY = generate_password_hash(uuid.uuid4().hex, METHOD)
 
 
 def all_users():
@@ -70,10 +74,14 @@ def no_store(response):
 
 @basic_auth.verify_password
 def verify_basic_password(username, password):
-    # Flask-HTTPAuth splits at any white space, and skips what is no base64.
-    if not re.fullmatch(
-        r"basic +[a-z0-9+/]+=*", request.headers.get("Authorization", ""), re.IGNORECASE
-    ):
+    # Flask-HTTPAuth splits at any white space, skips what is no base64, and reads what is no UTF-8
+    # as Latin-1.
+    given = request.headers.get("Authorization", "")
+    if not re.fullmatch(r"basic +[a-z0-9+/]+=*", given, re.IGNORECASE):
+        return None
+    try:
+        base64.b64decode(given.split()[1], validate=True).decode("utf-8")
+    except ValueError:
         return None
     return username if allowed(username, password) else None
 
@@ -138,12 +146,22 @@ def verify_jwt(token):
         # Base64url without padding (RFC 7515 section 2); PyJWT reads it with padding, too.
         if "=" in token:
             return None
+        # JSON in UTF-8 (RFC 7515 section 4); PyJWT reads UTF-16, too, and takes a mark before it.
+        head = base64.urlsafe_b64decode(token.partition(".")[0] + "==").decode("utf-8")
+        if not head.startswith("{") or "\0" in head:
+            return None
         decoded_jwt = jwt.decode_complete(token, secret_token, algorithms=["HS256"])
-    except jwt.InvalidTokenError:
+    except (ValueError, jwt.InvalidTokenError):
         return None
     header, claims = decoded_jwt["header"], decoded_jwt["payload"]
-    if header.get("typ") != "JWT" or claims.keys() != {"sub", "name", "exp", "jti"}:
-        return None  # of another kind, though signed with this key
+    # One with less is of another kind, though signed with this key; one with more may be, too.
+    if header.get("typ") != "JWT" or claims.keys() - {"iat", "nbf"} != {
+        "sub",
+        "name",
+        "exp",
+        "jti",
+    }:
+        return None
     if type(claims["exp"]) not in (int, float) or claims["exp"] > time.time() + LIFETIME_S:
         return None
     name = claims["name"]

@@ -223,13 +223,30 @@ class Guarded(Part):
     path: Path_
 
 
-class Whose(Guarded):
-    """A route that tells whose token it was.
+class Whose(Part):
+    """What tells whose token it is: a route, or the token itself.
 
-    :ivar field: where in the answer's JSON object the user's name is
+    :ivar path: the route that tells it; ``method`` likewise
+    :ivar field: where in that route's JSON object the user's name is
+    :ivar claim: where in the token it is, if no route tells it
     """
 
-    field: str
+    method: str = "GET"
+    path: Path_ | None = None
+    field: str = ""
+    claim: str = ""
+
+    @model_validator(mode="after")
+    def _a_route_or_a_claim(self) -> Whose:
+        given = tuple(map(bool, (self.path, self.field, self.claim)))
+        if given not in ((True, True, False), (False, False, True)):
+            raise ValueError("is a route, 'path' and 'field', or a 'claim' in the token")
+        return self
+
+    @property
+    def route(self) -> Guarded | None:
+        """None: the token tells it."""
+        return Guarded(method=self.method, path=self.path) if self.path else None
 
 
 class Roles(Part):

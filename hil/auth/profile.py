@@ -175,8 +175,8 @@ class Profile(Part):
 
     @property
     def whose(self) -> Whose:
-        """:raises NotPromised: no route tells whose token it was"""
-        return promised(self.given_whose, "route that tells whose token it was")
+        """:raises NotPromised: nothing tells whose token it is"""
+        return promised(self.given_whose, "way to tell whose token it is")
 
     @property
     def key_labels(self) -> dict[str, str]:

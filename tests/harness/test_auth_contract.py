@@ -11,6 +11,7 @@ from hil.auth.contract import NotPromised
 from hil.auth.grants import Grants
 from hil.auth.profile import Profile, load_profile
 from hil.auth.raw import RawClient
+from hil.errors import ConfigError
 from hil.secrets import SecretStr
 
 LOGIN = """
@@ -44,6 +45,20 @@ def api(made: Profile) -> Api:
 def test_a_part_that_is_left_out_is_told_by_name(tmp_path: Path, part: str) -> None:
     with pytest.raises(NotPromised, match="its profile has no "):
         getattr(profile(tmp_path), part)
+
+
+@pytest.mark.parametrize("part", ["{path: /me, field: user}", "{claim: name}"])
+def test_whose_token_it_is_tells_a_route_or_the_token(tmp_path: Path, part: str) -> None:
+    whose = profile(tmp_path, f"whose: {part}\n").whose
+    assert (whose.route.path if whose.route else whose.claim) in part
+
+
+@pytest.mark.parametrize(
+    "part", ["{path: /me}", "{field: user}", "{}", "{path: /me, field: user, claim: name}"]
+)
+def test_whose_token_it_is_tells_one_of_the_two(tmp_path: Path, part: str) -> None:
+    with pytest.raises(ConfigError, match=r"made\.yaml:4:8: 'whose': is a route, 'path' and"):
+        _ = profile(tmp_path, f"whose: {part}\n")
 
 
 def test_a_login_by_form(tmp_path: Path) -> None:
