@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import json
 import os
+import sys
 import time
 import uuid
 
@@ -14,6 +16,8 @@ from aiohttp import web
 from users import DoesNotExist, PasswordDoesNotMatch, User, Users
 
 JWT_SECRET = os.environ["SECRET"]
+if len(JWT_SECRET) < 32:  # RFC 7518 section 3.2
+    sys.exit("SECRET must have 32 characters or more")
 JWT_ALGORITHM = "HS256"
 JWT_EXP_DELTA_SECONDS = 20
 
@@ -84,16 +88,19 @@ async def get_user(request):
 
 
 def user_of(jwt_token):
-    """:raises jwt.InvalidTokenError: it is no token of ours
+    """:raises jwt.InvalidTokenError: it is no token of ours; so does ValueError, for a header that
+        PyJWT reads and that is not JSON in UTF-8 (RFC 7515 section 5.2)
     :raises DoesNotExist: it is, of nobody whom we know
     """
     if "=" in jwt_token:
         # Base64url without padding (RFC 7515 section 2); PyJWT reads it with padding, too.
         raise jwt.InvalidTokenError
+    json.loads(jwt.utils.base64url_decode(jwt_token.partition(".")[0]).decode("utf-8"))
     decoded = jwt.decode_complete(jwt_token, JWT_SECRET, algorithms=[JWT_ALGORITHM])
     header, payload = decoded["header"], decoded["payload"]
-    if header.get("typ") != "JWT" or payload.keys() != {"user_id", "exp", "jti"}:
-        raise jwt.InvalidTokenError  # of another kind, though signed with this key
+    # One with less is of another kind, though signed with this key; one with more may be, too.
+    if header.get("typ") != "JWT" or payload.keys() - {"iat", "nbf"} != {"user_id", "exp", "jti"}:
+        raise jwt.InvalidTokenError
     if type(payload["exp"]) not in (int, float) or type(payload["user_id"]) is not int:
         raise jwt.InvalidTokenError
     if payload["exp"] > time.time() + JWT_EXP_DELTA_SECONDS:
