@@ -440,7 +440,8 @@ def test_a_client_that_sends_byte_by_byte_is_answered(
 def test_every_answer_is_framed_soundly(
     api: Api, raw: RawClient, profile: Profile, token: SecretStr
 ) -> None:
-    """A status line, and a body as long as Content-Length says: no byte more, none less.
+    """A status line, and a body as long as Content-Length says: no byte more, none less. An answer
+    that says ``Connection: close`` may end with the connection instead.
 
     Usual cause: characters are counted in place of bytes; a body in answer to HEAD.
     """
@@ -486,6 +487,9 @@ def unsound_framing(answer: Answer, received: bytes, *, head: bool) -> str:
     if head or answer.status in (204, 304):
         return ""
     lengths, codings = answer.all("Content-Length"), answer.all("Transfer-Encoding")
+    # RFC 9112 section 6.3, item 8.
+    if not lengths + codings and (answer.header("Connection") or "").lower() == "close":
+        return ""
     if len(lengths) + len(codings) != 1:
         return f"{len(lengths)} Content-Length and {len(codings)} Transfer-Encoding"
     return ""
