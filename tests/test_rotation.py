@@ -20,10 +20,11 @@ from hil.secrets import SecretBytes, SecretStr
 
 if TYPE_CHECKING:
     from hil.auth.client import Api
+    from hil.auth.grants import Grants
     from hil.auth.profile import Profile
     from hil.auth.raw import Answer, RawClient
     from hil.card import CardControl
-    from hil.control import FileControl, PasswordControl, SecretControl
+    from hil.control import FileControl, MintControl, PasswordControl, SecretControl
     from hil.power import PowerControl
     from hil.target import RebootControl, Target
 
@@ -659,6 +660,28 @@ def test_a_graceful_rotation_keeps_the_old_key_for_a_while(profile: Profile) -> 
 
 
 @check("ROT-20", must, "connexion tutorial")
-def test_each_kind_of_token_has_a_key_of_its_own(profile: Profile) -> None:
-    """Rotating one ends the tokens of that kind only."""
-    pytest.skip(f"the profile {profile.name!r} has one kind of token")
+def test_each_kind_of_token_has_a_key_of_its_own(
+    api: Api,
+    raw: RawClient,
+    profile: Profile,
+    grants: Grants,
+    mint: MintControl,
+    secret: SecretControl,
+    reboot: RebootControl,
+) -> None:
+    """A new key for access tokens ends those, and no refresh token.
+
+    Usual cause: one key for all kinds.
+    """
+    if "refresh" not in profile.token_kinds:
+        pytest.skip("its refresh tokens are opaque: no key signs them")
+    if mint.key("refresh") == mint.key("access"):
+        pytest.skip("it has one key for all kinds of tokens")
+    grant = grants.login()
+    secret.delete()
+    reboot()
+    verdict.refused(
+        use(api, raw, grant.access), "an access token of the old key", status=profile.bad_token
+    )
+    answer = grants.refresh(grant.refresh)
+    verdict.accepted(answer, "a refresh token, whose key is as it was")

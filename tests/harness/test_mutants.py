@@ -27,7 +27,7 @@ UNKILLABLE = {
     "EXP-04": "waits for an hour",
     "JWT-14": "skipped: the camera shows no public key",
     "ROT-19": "skipped: there is one signing key",
-    "ROT-20": "skipped: there is one kind of token",
+    "ROT-20": "skipped: there are no refresh tokens",
 }
 """Checks that no mutant turns red, each with the reason."""
 
