@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,16 +48,19 @@ def run_checks(
     folder: Path,
     target: str,
     *options: str,
+    groups: Iterable[str] = tuple(checks.GROUPS),
     environment: dict[str, str] | None = None,
     timeout: float = 100,
 ) -> CheckRun:
-    """Run all checks against one target.
+    """Run all checks, or some, against one target.
 
     :param folder: for the run's files; its name becomes the target's, and a virtual board's host
         name comes of it: other boards run beside this one
     :param target: the target's entry in devices.yaml, e.g. ``kind: virtual``, one field a line
     :param options: more of pytest's
+    :param groups: of the checks, as in :data:`hil.checks.GROUPS`
     """
+    wanted = set(groups)
     fields = "".join(f"    {line}\n" for line in target.splitlines())
     (folder / "devices.yaml").write_text(f"targets:\n  {folder.name}:\n{fields}")
     (folder / "pytest.ini").write_text("[pytest]\n")
@@ -69,7 +72,7 @@ def run_checks(
             *("-m", "hil", "--devices", "devices.yaml", "--junitxml", "junit.xml"),
             *("-p", "hil.plugin", "-p", "pytest_timeout", "-p", "no:cacheprovider"),
             *options,
-            *map(str, checks.paths()),
+            *(str(path) for path in checks.paths() if path.stem.removeprefix("test_") in wanted),
         ],
         cwd=folder,
         env=env | (environment or {}),
