@@ -162,10 +162,12 @@ def test_a_device_that_asks_too_often_is_told_to_slow_down(
 def test_an_unknown_device_code_is_refused(
     raw: RawClient, profile: Profile, device: DeviceFlow, waiting: Waiting
 ) -> None:
-    """Another one of the same length, the beginning, and what is none.
+    """Another one of the same length, the beginning, and what is none, while the device's own would
+    get its tokens.
 
     Usual cause: an exception of ``bytes.fromhex`` or of a lookup that nobody catches.
     """
+    let_in(device, waiting)
     code = waiting.device_code
     values = {
         "another": "0" * len(code),
@@ -181,6 +183,7 @@ def test_an_unknown_device_code_is_refused(
     sent = {name: device.compose_poll(v) for name, v in values.items() if v != code}
     answers = verdict.probe(raw, sent)
     verdict.refused_all(answers, "no such code", status=refused(profile) | {400, 413, 414})
+    verdict.accepted(device.poll(waiting), "the device's own code")
 
 
 @check("DEV-06", must, "common sense")

@@ -333,7 +333,7 @@ def test_each_401_carries_a_challenge(
             verdict.broken("a 401 carries WWW-Authenticate", answer, f"{name}: it has none")
 
 
-@check("REF-15", must, "connexion tutorial (jwt_refresh)")
+@check("REF-15", must, "connexion tutorial")
 def test_a_refresh_token_signed_with_another_kinds_key_is_refused(
     grants: Grants, profile: Profile, mint: MintControl
 ) -> None:

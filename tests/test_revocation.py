@@ -101,7 +101,12 @@ def test_a_revoked_token_is_dead_in_any_spelling(
     standard = signature.translate({ord("-"): "+", ord("_"): "/"})
     spellings["the other alphabet"] = SecretStr(f"{header}.{payload}.{standard}")
     answers = verdict.probe(
-        raw, {name: api.compose_resource(token=text) for name, text in spellings.items()}
+        raw,
+        {
+            name: api.compose_resource(token=text)
+            for name, text in spellings.items()
+            if text != token  # a signature without - and _ is the same in both alphabets
+        },
     )
     verdict.refused_all(
         answers, "a token that was logged out", status=profile.bad_token | {400, 401}

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,10 +50,11 @@ def run_checks(
     target: str,
     *options: str,
     devices: Path | None = None,
+    groups: Iterable[str] = tuple(checks.GROUPS),
     environment: dict[str, str] | None = None,
     timeout: float = 100,
 ) -> CheckRun:
-    """Run all checks against one target.
+    """Run all checks, or some, against one target.
 
     :param folder: for the run's files; its name becomes the target's, and a virtual board's host
         name comes of it: other boards run beside this one
@@ -61,7 +62,9 @@ def run_checks(
         an inventory that there is, its name
     :param options: more of pytest's
     :param devices: the inventory that there is; None: one is written to ``folder``
+    :param groups: of the checks, as in :data:`hil.checks.GROUPS`
     """
+    wanted = set(groups)
     if devices:
         options = ("--target", target, *options)
     else:
@@ -77,7 +80,7 @@ def run_checks(
             *("-m", "hil", "--devices", str(devices), "--junitxml", "junit.xml"),
             *("-p", "hil.plugin", "-p", "pytest_timeout", "-p", "no:cacheprovider"),
             *options,
-            *map(str, checks.paths()),
+            *(str(path) for path in checks.paths() if path.stem.removeprefix("test_") in wanted),
         ],
         cwd=folder,
         env=env | (environment or {}),

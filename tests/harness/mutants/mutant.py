@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
-from hil import provision
+from hil import checks, provision
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,12 @@ class Mutant:
     :ivar red: the ids of the checks that must fail, each with a finding; and no other may
     :ivar changes: file, text that must be in it exactly once, text to put in its place
     :ivar why: how one comes to make this mistake, or who made it
+    :cvar profile: what the board it runs on is to do
+    :cvar groups: the checks that it is shown to
     """
+
+    profile: ClassVar[str] = "camera"
+    groups: ClassVar[tuple[str, ...]] = tuple(checks.GROUPS)
 
     name: str
     red: str
@@ -34,3 +40,11 @@ class Mutant:
             count = text.count(old)
             assert count == 1, f"{self.name}: {file} has changed: {old!r} is there {count} times"
             (folder / file).write_text(text.replace(old, new))
+
+
+class FeatureMutant(Mutant):
+    """A mistake in what is switched on in settings.json: all of that is on, and the checks are its
+    own. The others have their mutants on the camera as it is deployed."""
+
+    profile = "camera-full"
+    groups = ("refresh", "revocation", "api_key", "roles", "device_code")
