@@ -35,6 +35,7 @@ NEEDS = {
     "ROT-03": ("F", "F R"),  # one rotation serves several checks
     "ROT-11": ("P R", "F P R"),  # removes and reads the key's file
     "ROT-18": ("R", "F R"),  # the same storm of resets as ROT-07
+    "ROT-20": ("N", "F M R"),  # one key is changed, and a token of another kind minted
     "REF-07": ("N", "M"),  # an expired token without waiting for weeks
     "REF-09": ("S", "C"),  # months, by the clock
     "REF-12": ("N", "S"),  # by the clock where there is one, else by waiting
