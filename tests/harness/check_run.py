@@ -17,12 +17,13 @@ from hil import checks
 from hil.errors import Finding
 
 # From harmless to grave: a check may have two verdicts, of which the graver one counts.
-_GRAVITY = ("passed", "skipped", "failure", "error")
+_GRAVITY = ("passed", "skipped", "advisory", "failure", "error")
 
 
 @dataclass(frozen=True)
 class CheckRun:
-    """:ivar verdicts: by check id: ``passed``, ``skipped``, ``failure`` (a finding) or ``error``
+    """:ivar verdicts: by check id: ``passed``, ``skipped``, ``advisory``, ``failure`` (a
+        finding) or ``error``
     :ivar output: what pytest has printed
     """
 
@@ -48,6 +49,7 @@ def run_checks(
     folder: Path,
     target: str,
     *options: str,
+    devices: Path | None = None,
     environment: dict[str, str] | None = None,
     timeout: float = 100,
 ) -> CheckRun:
@@ -55,18 +57,24 @@ def run_checks(
 
     :param folder: for the run's files; its name becomes the target's, and a virtual board's host
         name comes of it: other boards run beside this one
-    :param target: the target's entry in devices.yaml, e.g. ``kind: virtual``, one field a line
+    :param target: the target's entry in devices.yaml, e.g. ``kind: virtual``, one field a line; of
+        an inventory that there is, its name
     :param options: more of pytest's
+    :param devices: the inventory that there is; None: one is written to ``folder``
     """
-    fields = "".join(f"    {line}\n" for line in target.splitlines())
-    (folder / "devices.yaml").write_text(f"targets:\n  {folder.name}:\n{fields}")
+    if devices:
+        options = ("--target", target, *options)
+    else:
+        fields = "".join(f"    {line}\n" for line in target.splitlines())
+        devices = folder / "devices.yaml"
+        devices.write_text(f"targets:\n  {folder.name}:\n{fields}")
     (folder / "pytest.ini").write_text("[pytest]\n")
     env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "HIL_DEVICES"))}
     env["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # half a second for each run
     ran = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-c", "pytest.ini", "--rootdir", str(folder)),
-            *("-m", "hil", "--devices", "devices.yaml", "--junitxml", "junit.xml"),
+            *("-m", "hil", "--devices", str(devices), "--junitxml", "junit.xml"),
             *("-p", "hil.plugin", "-p", "pytest_timeout", "-p", "no:cacheprovider"),
             *options,
             *map(str, checks.paths()),
@@ -98,4 +106,6 @@ def _verdict(child: ElementTree.Element) -> str:
     # JUnit knows a failure in a check's own work only: a finding around it is an error there.
     if child.tag == "error" and (child.text or "").startswith(Finding.__name__):
         return "failure"
+    if child.tag == "skipped" and child.get("message") == "advisory":
+        return "advisory"
     return child.tag if child.tag in _GRAVITY else "passed"
