@@ -50,7 +50,8 @@ def single_user():
     async def get(request):
         given = credentials(request, "Apikey")
         if given is None and "Authorization" not in request.headers:
-            given = request.query_params.get("api_key")
+            keys = request.query_params.getlist("api_key")
+            given = keys[0] if len(keys) == 1 else None
         return data() if given == key else unauthorized()
 
     return Starlette(routes=[Route("/data", get)])
