@@ -31,6 +31,7 @@ _CONTROLS = {
     "power": ("P", "its power"),
     "card": ("F", "an SD card"),
     "console": ("U", "the serial line"),
+    "provider": ("M", "the bench's OpenID provider"),
     "patience": ("S", "time to wait"),
 }
 _NETWORK = "N"

@@ -24,6 +24,7 @@ PLACEHOLDERS: Mapping[str, bool] = {
     "api_key": False,
     "state": False,
     "python": False,
+    "provider": True,
 }
 """Those that there are, and whether a name may follow: ``{secret:refresh}``."""
 
@@ -116,6 +117,12 @@ def process_entry(document: Document, place: Place, fields: dict[str, Any]) -> N
         document.mistake((*place, "ready"), "'ready' must be a path of the server, like /health")
     services = _services(document, (*place, "services"), told.get("services", {}))
     if len(document.mistakes) > before:
+        return
+    parts = [(command, env), *((one.command, one.env) for one in services.values())]
+    used = set[Placeholder]().union(*(_used(*part) for part in parts))
+    if len([one for one in used if one.what == "provider"]) > 1:
+        what = "the bench has one OpenID provider a target, for one user: write one {provider:USER}"
+        document.mistake((*place, "env"), what)
         return
     if Placeholder("port") not in _used(command, env):
         what = "nothing tells the server its port: write {port} into 'command' or 'env'"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from .auth.client import Api
     from .auth.profile import Profile
+    from .auth.provider import Provider
     from .auth.raw import RawClient
     from .auth.record import Record
     from .boots import BootWatch
@@ -66,6 +67,7 @@ class Controls:
     console: Console | Absent
     boots: BootWatch | Absent
     services: ServiceControl | Absent = Absent("it is no process that the bench has started")
+    provider: Provider | Absent = Absent("it is no process that the bench has started")
 
     @classmethod
     def none(cls, reason: str) -> Controls:

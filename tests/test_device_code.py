@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hil.auth.client import Api
     from hil.auth.device import DeviceFlow, Waiting
     from hil.auth.profile import Profile
+    from hil.auth.provider import Provider
     from hil.auth.raw import Answer, RawClient
     from hil.clock.skew import ClockControl
     from hil.target import Target
@@ -232,8 +233,11 @@ def test_only_the_right_user_code_lets_a_device_in(
 
 
 @check("DEV-09", should, "RFC 8628 §5.1; ASVS 6.6.3")
-def test_guessing_user_codes_gets_slow(device: DeviceFlow, waiting: Waiting) -> None:
-    """Within 40 wrong codes, answers are 429 or clearly delayed.
+def test_guessing_user_codes_gets_slow(
+    target: Target, device: DeviceFlow, waiting: Waiting
+) -> None:
+    """Within 40 wrong codes, answers are 429 or clearly delayed. A reset afterwards, where there is
+    one, lets the checks that follow write theirs.
 
     Usual cause: nothing counts failures.
     """
@@ -243,6 +247,8 @@ def test_guessing_user_codes_gets_slow(device: DeviceFlow, waiting: Waiting) -> 
         if status == 429 or (
             took > 2 * usual + 0.05 and _guess(device, waiting, n)[1] > 2 * usual + 0.05
         ):
+            if not isinstance(target.controls.reboot, Absent):
+                target.controls.reboot()
             return
     raise Finding(
         f"40 wrong codes, each refused in about {usual * 1000:.0f} ms; promised: guessing is "
@@ -366,3 +372,28 @@ def test_what_is_in_the_address_is_escaped_in_the_page(
         html = "html" in (answer.header("Content-Type") or "").lower()
         if html and ("<script>alert" in answer.text or "<b>hil" in answer.text):
             verdict.broken(f"the {name} escapes what it shows", answer, "a script of the address")
+
+
+@check("DEV-15", must, "OIDC Core §3.1.3.7; ASVS 6.8.2")
+def test_an_id_token_that_is_not_for_this_login_lets_nobody_in(
+    profile: Profile, device: DeviceFlow, provider: Provider
+) -> None:
+    """From another provider, for another client, without one, with another key, unsigned, signed
+    with the public key as if that were a secret, expired. A sound one lets the user in before and
+    after.
+
+    Usual cause: the token came straight from the provider, so it is decoded and not verified.
+    """
+    from hil.auth.provider import SPOILED
+
+    _ = profile.oidc
+    let_in(device, device.start())
+    approvals, polls = {}, {}
+    for what in SPOILED:
+        waiting = device.start()
+        with provider.spoiling(what):
+            approvals[what] = device.approve(waiting)
+        polls[what] = device.poll(waiting)
+    verdict.refused_all(approvals, "a spoiled ID token", status={400, 401, 403, 422})
+    verdict.refused_all(polls, "nobody has let the device in", status=refused(profile))
+    let_in(device, device.start())

@@ -341,6 +341,8 @@ def test_a_refresh_token_signed_with_another_kinds_key_is_refused(
 
     Usual cause: one function decodes all kinds, and picks the key by what the token says.
     """
+    if mint.key("refresh") == mint.key("access"):
+        pytest.skip("its tokens are all signed with one key, and told apart by a claim")
     verdict.accepted(grants.refresh(mint(kind="refresh")), "a minted, sound refresh token")
     answer = grants.refresh(mint(kind="refresh", key=mint.key("access")))
     verdict.refused(answer, "each kind has a key of its own", status=refused(profile))

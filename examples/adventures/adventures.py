@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import os
 import secrets
 import time
@@ -76,12 +77,16 @@ class Keys:
         for key in self._keys if token and "=" not in token else ():
             try:
                 decoded = jwt.decode_complete(token, key, algorithms=["HS256"])
-            except jwt.InvalidTokenError:
+                for part in token.split(".")[:2]:
+                    # UTF-8 (RFC 7515 section 5.2); PyJWT takes UTF-16 and a byte order mark, too.
+                    json.loads(jwt.utils.base64url_decode(part).decode())
+            except (jwt.InvalidTokenError, ValueError):
                 continue
             claims = decoded["payload"]
             if (
                 decoded["header"].get("typ") == "JWT"
-                and claims.keys() == {"sub", "type", "exp", *names}
+                and claims.keys() >= {"sub", "type", "exp", *names}
+                and "iss" not in claims  # ours name none
                 and claims["type"] == type_
                 and type(claims["exp"]) in (int, float)
                 and claims["exp"] <= time.time() + REFRESH_S

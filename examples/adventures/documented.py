@@ -50,7 +50,8 @@ def single_user():
     async def get(request):
         given = credentials(request, "Apikey")
         if given is None and "Authorization" not in request.headers:
-            given = request.query_params.get("api_key")
+            keys = request.query_params.getlist("api_key")
+            given = keys[0] if len(keys) == 1 else None
         return data() if given == key else unauthorized()
 
     return Starlette(routes=[Route("/data", get)])
@@ -67,8 +68,9 @@ def http_basic():
 class Tokens:
     """Access and refresh tokens, and the two routes that take them."""
 
-    def __init__(self):
+    def __init__(self, users=None):
         self.keys = Keys()
+        self.users = users  # None: those of the provider
 
     def pair(self, user):
         def signed(type_, lifetime_s):
@@ -81,13 +83,19 @@ class Tokens:
         }
         return JSONResponse(tokens)
 
+    def claims(self, token, type_):
+        claims = self.keys.claims(token, type_, set())
+        if claims is None or not isinstance(claims["sub"], str):
+            return None
+        return claims if self.users is None or claims["sub"] in self.users else None
+
     async def get_data(self, request):
-        claims = self.keys.claims(credentials(request, "Bearer"), "access", set())
+        claims = self.claims(credentials(request, "Bearer"), "access")
         return data(claims["sub"]) if claims else unauthorized()
 
     async def refresh(self, request):
         token = await json_field(request, "refresh_token")
-        claims = self.keys.claims(token, "refresh", set())
+        claims = self.claims(token, "refresh")
         return self.pair(claims["sub"]) if claims else unauthorized()
 
     def routes(self):
@@ -98,7 +106,7 @@ class Tokens:
 
 
 def http_basic_into_oauth2():
-    tokens = Tokens()
+    tokens = Tokens(PASSWORDS)
 
     async def login(request):
         user, password = basic(request)

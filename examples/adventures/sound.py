@@ -8,6 +8,7 @@ import hmac
 import html
 import os
 import secrets
+import sqlite3
 import time
 import uuid
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ from starlette.routing import Route
 
 # A session ends at last, however often it is refreshed.
 SESSION_S = 90 * 86_400
+KEY_BYTES = 32
 # Five wrong user codes a minute, of 2**32 that there are.
 GUESSES, GUESSES_S = 5, 60
 # Who the provider's users are here. Two of one name at two domains are not one.
@@ -105,20 +107,49 @@ def http_basic():
     return application([Route("/data", get)])
 
 
+class Sessions:
+    """Of each: its user, the refresh token that may be used next, and when it ends. A restart ends
+    none."""
+
+    def __init__(self):
+        folder = os.environ.get("STATE")
+        self._db = sqlite3.connect(f"{folder}/sessions.db" if folder else ":memory:")
+        self._db.execute("CREATE TABLE IF NOT EXISTS session (id PRIMARY KEY, user, refresh, ends)")
+
+    def get(self, session):
+        """User, refresh token and end; three times None: there is no such session."""
+        found = self._db.execute(
+            "SELECT user, refresh, ends FROM session WHERE id = ?", (str(session),)
+        )
+        return found.fetchone() or (None, None, None)
+
+    def put(self, session, user, refresh, ends):
+        with self._db:
+            self._db.execute("DELETE FROM session WHERE ends <= ?", (time.time(),))
+            row = (session, user, refresh, ends)
+            self._db.execute("INSERT OR REPLACE INTO session VALUES (?, ?, ?, ?)", row)
+
+    def end(self, session):
+        with self._db:
+            self._db.execute("DELETE FROM session WHERE id = ?", (str(session),))
+
+
 class Tokens:
     """Access and refresh tokens, and the two routes that take them."""
 
     def __init__(self):
         self.keys = Keys()
-        # Of each session: the refresh token that may be used next, and when the session ends.
-        self.sessions = {}
+        self.sessions = Sessions()
+        # RFC 7518 section 3.2.
+        if any(len(key.encode()) < KEY_BYTES for key in os.environ["SECRET_KEYS"].split(";")):
+            raise SystemExit(f"SECRET_KEYS: a key has {KEY_BYTES} bytes or more")
 
     def pair(self, user, session=None):
+        now = int(time.time())
+        ends = self.sessions.get(session)[2] or now + SESSION_S
         session = session or uuid.uuid4().hex
         refresh = uuid.uuid4().hex
-        now = int(time.time())
-        _, ends = self.sessions.get(session, (None, now + SESSION_S))
-        self.sessions[session] = refresh, ends
+        self.sessions.put(session, user, refresh, ends)
 
         def signed(type_, lifetime_s, jti):
             exp = min(now + lifetime_s, ends)
@@ -139,7 +170,8 @@ class Tokens:
         if given is None:
             return unauthorized("Bearer")
         claims = self.keys.claims(given, "access", {"sid", "jti"})
-        if claims is None or claims["sid"] not in self.sessions:
+        user = claims and self.sessions.get(claims["sid"])[0]
+        if user is None or claims["sub"] != user:
             return unauthorized("Bearer", "invalid_token")
         return data(claims["sub"])
 
@@ -148,11 +180,11 @@ class Tokens:
         claims = self.keys.claims(token, "refresh", {"sid", "jti"})
         if claims is None:
             return unauthorized("Bearer", "invalid_token")
-        current, ends = self.sessions.get(claims["sid"], (None, 0))
-        if current != claims["jti"] or time.time() >= ends:
+        user, current, ends = self.sessions.get(claims["sid"])
+        if user is None or (user, current) != (claims["sub"], claims["jti"]) or time.time() >= ends:
             # It comes a second time: somebody has stolen it, and nobody knows who (RFC 9700
             # section 4.14.2).
-            self.sessions.pop(claims["sid"], None)
+            self.sessions.end(claims["sid"])
             return unauthorized("Bearer", "invalid_token")
         return self.pair(claims["sub"], claims["sid"])
 
@@ -231,12 +263,13 @@ def external_oidc_into_oauth2():
         at = provider.authorization_uri(webapp, **visit.parameters())
         return RedirectResponse(at, status_code=303)
 
-    def code(request):
+    async def code(request):
         visit = visits.pop(request.query_params.get("state", ""), None)
         try:
             if visit is None or time.time() >= visit.deadline:
                 raise Refused
-            return tokens.pair(username(request.query_params.get("code", ""), webapp, visit))
+            given = request.query_params.get("code", "")
+            return tokens.pair(await run_in_threadpool(username, given, webapp, visit))
         except Refused:
             return oauth_error("invalid_grant")
 

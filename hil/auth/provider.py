@@ -49,7 +49,7 @@ SPOILED: Mapping[str, tuple[Callable[[Claims], Claims], dict[str, Any]]] = {
 class Provider:
     """Listens on an ephemeral port while it is entered.
 
-    :param user: whom it lets in: ``sub``, and ``email`` with ``@example.com``
+    :param user: whom it lets in: ``sub``, and ``email``, with ``@example.com`` where it has none
     :ivar url: its issuer
     """
 
@@ -147,7 +147,7 @@ class Provider:
             "aud": asked["client_id"],
             "iat": now,
             "exp": now + ID_TOKEN_S,
-            "email": f"{self._user}@example.com",
+            "email": self._user if "@" in self._user else f"{self._user}@example.com",
             **({"nonce": asked["nonce"]} if "nonce" in asked else {}),
         }
         change, how = SPOILED[self._spoiled] if self._spoiled else (dict, {})

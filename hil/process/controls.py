@@ -74,7 +74,13 @@ class ProcessKeys:
         self._published = published
 
     def held(self, kind: str = "access") -> SecretBytes:
-        """:raises Unavailable: the key of this kind is not known"""
+        """The key of refresh tokens is that of access tokens where the process is given no other:
+        what is checked with it first sees a sound token accepted.
+
+        :raises Unavailable: the key of this kind is not known
+        """
+        if kind == "refresh" and kind not in {*self._server.held, *self._published.secrets}:
+            kind = "access"
         if kind in self._server.held:
             return self._server.held[kind]
         if kind in self._published.secrets:

@@ -37,6 +37,7 @@ class MadeUp:
     :ivar passwords: by user; likewise
     :ivar ports: of the process itself (the name is empty), and by name
     :ivar state: an empty folder
+    :ivar providers: addresses of the bench's OpenID providers, by whom each lets in
     :ivar every: all secrets that there have been in this run
     """
 
@@ -45,6 +46,7 @@ class MadeUp:
     ports: dict[str, int] = field(default_factory=dict)
     keys: dict[str, SecretBytes] = field(default_factory=dict)
     passwords: dict[str, SecretStr] = field(default_factory=dict)
+    providers: dict[str, str] = field(default_factory=dict)
     api_key: SecretStr | None = None
     every: list[SecretStr] = field(default_factory=list)
 
@@ -71,7 +73,7 @@ class MadeUp:
     def values(self, used: Collection[Placeholder]) -> dict[Placeholder, str]:
         """What goes into the places of these."""
         made = {found: self._value(found) for found in used}
-        shown = ("port", "state", "python")
+        shown = ("port", "state", "python", "provider")
         hidden = {SecretStr(text) for found, text in made.items() if found.what not in shown}
         self.every += [one for one in hidden if one and one not in self.every]
         return made
@@ -86,6 +88,8 @@ class MadeUp:
             return str(self.passwords[found.name or self.user])
         if found.what == "api_key":
             return str(self.api_key)
+        if found.what == "provider":
+            return self.providers[found.name or self.user]
         return str(self.state) if found.what == "state" else sys.executable
 
 

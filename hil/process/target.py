@@ -22,7 +22,9 @@ from .server import Server, Service, Services
 
 if TYPE_CHECKING:
     from ..auth.client import Api
+    from ..auth.provider import Provider
     from ..config import TargetSpec
+    from ..process_entry import ProcessSpec
 
 
 def bring_up(spec: TargetSpec, reached: Callable[..., Target], stack: ExitStack) -> Target:
@@ -52,6 +54,7 @@ def bring_up(spec: TargetSpec, reached: Callable[..., Target], stack: ExitStack)
         api_key=made.api_key or given.api_key,
     )
     _require_password(spec, target)
+    provider = _provider(process, made, stack)
     services = [
         Service(name, service, process.folder, made) for name, service in process.services.items()
     ]
@@ -82,9 +85,22 @@ def bring_up(spec: TargetSpec, reached: Callable[..., Target], stack: ExitStack)
     server.start()
     if isinstance(faked, FakedTime) and not faked.moves(server.pid):
         faked = Absent("libfaketime does not get into the process: is it a static program?")
-    controls = _controls(target, server, services, faked)
+    controls = replace(_controls(target, server, services, faked), provider=provider)
     revive = _Revive(target, server, services, controls)
     return replace(target, controls=controls, recover=revive)
+
+
+def _provider(process: ProcessSpec, made: MadeUp, stack: ExitStack) -> Provider | Absent:
+    """The bench's own, where an entry has ``{provider}``: it listens before the server starts."""
+    users = {one.name or made.user for one in process.placeholders if one.what == "provider"}
+    if not users:
+        return Absent("nothing of it has {provider} in devices.yaml")
+    from ..auth.provider import Provider
+
+    (user,) = users  # process_entry: one
+    provider = stack.enter_context(Provider(user, ADDRESS))
+    made.providers[user] = provider.url
+    return provider
 
 
 def _require_password(spec: TargetSpec, target: Target) -> None:

@@ -72,6 +72,11 @@ def test_its_folder_is_that_of_the_file(folder: Path) -> None:
         ("folder: app", "process: app", "5:5: unknown key 'process'"),
         ('KEY: "{secret}"', 'KEY: "{secrt}"', "6:16: unknown placeholder {secrt} (did you mean"),
         ('KEY: "{secret}"', 'KEY: "{api_key:x}"', "6:16: {api_key:x}: {api_key} goes without a"),
+        (
+            'KEY: "{secret}"',
+            'KEY: "{provider}{provider:leia}"',
+            "6:10: the bench has one OpenID provider",
+        ),
         ('KEY: "{secret}"', 'KEY: "${KEY}"', "6:16: 'env' takes no ${NAME}: the bench makes up"),
         ('KEY: "{secret}"', "KEY: [a]", "6:16: 'KEY' must be text"),
         ('KEY: "{secret}"', "1KEY: a", "6:11: '1KEY' is no name of a variable"),

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from hil.auth import tokens
@@ -88,6 +89,17 @@ def test_it_comes_up_with_what_was_made_up_for_it(small: Target) -> None:
     assert small.raw.send(small.api.compose_key(key=small.api.api_key)).status == 200
     assert small.raw.send(small.api.compose_key(key="another")).status == 401
     assert "{python}" in small.about
+
+
+def test_it_finds_the_benchs_provider_where_its_entry_says_so(tmp_path: Path) -> None:
+    bench = listed(tmp_path, ISSUER="{provider:alice@example.com}")
+    provider = bench.target("small").controls.provider
+    assert not isinstance(provider, Absent)
+    told = httpx.get(f"{provider.url}/.well-known/openid-configuration", trust_env=False)
+    assert told.json()["issuer"] == provider.url
+    assert bench.close() == []
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(provider.url, trust_env=False)
 
 
 def test_it_has_ended_when_the_run_has(tmp_path: Path) -> None:
