@@ -112,7 +112,9 @@ else:
         else:
             if _hil_kind(p) == 'dir':
                 _hil_remove(p)
-            _hil_copy(copy, p)
+            # What has not changed needs no room, which a full flash does not have.
+            if _hil_kind(p) == 'absent' or not _hil_same(copy, p):
+                _hil_copy(copy, p)
     _hil_sync()
     print(json.dumps(index))
 """

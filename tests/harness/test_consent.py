@@ -160,7 +160,7 @@ def test_what_works_on_a_repl_is_refused_before_the_first_byte(
 def test_the_functions_that_change_a_board_are_among_those() -> None:
     names = {function.__name__ for function in on_a_repl()}
     assert names >= {"sync", "write_file", "remove_file", "make_folder", "fill", "copy_tree"}
-    assert names >= {"begin", "restore", "set_clock", "set_if_lost", "identify"}
+    assert names >= {"begin", "restore", "set_clock", "identify"}
 
 
 @pytest.mark.parametrize(
