@@ -147,7 +147,7 @@ def test_a_program_that_prints_much_does_not_block(board: ContractBoard) -> None
         mark = console.mark()
         repl.start("for i in range(3000): print('%040d' % i)\nprint('done')", board.deadline())
         console.wait_for("^done$", board.deadline(30), since=mark)
-    assert console.since(mark).count("\n") == 3001
+    assert console.since(mark).rstrip("\n").count("\n") == 3000
 
 
 def test_a_hard_reset_drops_the_port_and_starts_anew(board: ContractBoard) -> None:
