@@ -178,12 +178,20 @@ def _judge(
     wrong = {name: answer for name, answer in answers.items() if answer.status not in status}
     if wrong:
         worst = min((answer.outcome for answer in wrong.values()), key=_severity)
-        expected = " or ".join(str(one) for one in sorted(status))
+        expected = " or ".join(_shown(status))
         if len(answers) > 1:
             got = f"{len(wrong)} of {len(answers)} variants: {meaning[worst]}"
         else:
             got = meaning[worst]
         raise Finding(_text(f"{promise} ({expected})", wrong, got))
+
+
+def _shown(status: Collection[int]) -> list[str]:
+    """``4xx`` for all of those."""
+    any_4xx = set(range(400, 500))
+    if any_4xx <= set(status):
+        return [*_shown(set(status) - any_4xx), "4xx"]
+    return [str(one) for one in sorted(status)]
 
 
 def _severity(outcome: Outcome) -> int:

@@ -68,6 +68,11 @@ def test_the_worst_of_several_is_named_and_the_sound_ones_are_not() -> None:
     assert "sound" not in text
 
 
+def test_all_of_4xx_are_told_in_one_word() -> None:
+    with pytest.raises(Finding, match=r"x \(200 or 4xx\)\n"):
+        verdict.refused(answer(Outcome.SERVER_ERROR, 500), "x", status={200, *range(400, 500)})
+
+
 def test_a_finding_stays_on_a_screen() -> None:
     with pytest.raises(Finding) as caught:
         verdict.refused_all({str(i): ACCEPTED for i in range(100)}, "x", status={401})
