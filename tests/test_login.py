@@ -164,12 +164,17 @@ def test_a_wrong_password_is_refused(
     api: Api, raw: RawClient, profile: Profile, credentials: Credentials
 ) -> None:
     """Usual cause: an ``or`` for an ``and``, or a comparison with an unset password."""
+    words = {
+        "another word": "wrong-Password-17",
+        "the user's name": credentials.user,
+        "as long as the right one": "x" * len(credentials.password),
+    }
     answers = verdict.probe(
         raw,
         {
-            "another word": api.compose_login(password="wrong-Password-17"),
-            "the user's name": api.compose_login(password=credentials.user),
-            "as long as the right one": api.compose_login(password="x" * len(credentials.password)),
+            name: api.compose_login(password=word)
+            for name, word in words.items()
+            if word != credentials.password  # a password that is the user's name: LOG-37
         },
     )
     verdict.refused_all(answers, "a wrong password gets no token", status=profile.wrong_password)
