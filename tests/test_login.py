@@ -174,7 +174,7 @@ def test_a_wrong_password_is_refused(
         {
             name: api.compose_login(password=word)
             for name, word in words.items()
-            if word != credentials.password  # a password that is the user's name: LOG-37
+            if word != credentials.password  # then it is no wrong one
         },
     )
     verdict.refused_all(answers, "a wrong password gets no token", status=profile.wrong_password)
