@@ -13,10 +13,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from hil import checks
 from hil.errors import Finding
 
 # From harmless to grave: a check may have two verdicts, of which the graver one counts.
+every_system = pytest.mark.skipif(
+    os.environ.get("HIL_SYSTEMS") != "all",
+    reason="takes half a minute: HIL_SYSTEMS=all runs the builds of all example systems",
+)
+
 _GRAVITY = ("passed", "skipped", "advisory", "failure", "error")
 
 

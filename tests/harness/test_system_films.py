@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from check_run import CheckRun, run_checks, short_folder
+from check_run import CheckRun, every_system, run_checks, short_folder
 
 DEVICES = Path(__file__).parents[2] / "examples" / "films" / "devices.yaml"
 PACKAGES = ("connexion", "flask", "redis", "uvicorn")
@@ -36,6 +36,7 @@ def run(target: str, which: str) -> CheckRun:
         return run_checks(folder, target, *options, devices=DEVICES, environment=cheap, timeout=250)
 
 
+@every_system
 def test_the_sound_build_has_no_finding() -> None:
     ran = run("films-sound", f"test_refresh or test_revocation or test_roles or {OTHERS}")
     assert ran.having("error") | ran.having("failure") == set(), ran.output
@@ -43,6 +44,7 @@ def test_the_sound_build_has_no_finding() -> None:
     assert ran.having("skipped") == {"REF-13", "REV-09", "ROL-09"}, ran.output
 
 
+@every_system
 def test_the_documented_build_has_the_defects_of_its_document() -> None:
     ran = run("films-documented", f"test_refresh or test_revocation or test_roles or {OTHERS}")
     assert ran.having("error") == set(), ran.output

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from check_run import CheckRun, run_checks, short_folder
+from check_run import CheckRun, every_system, run_checks, short_folder
 
 DEVICES = Path(__file__).parents[2] / "examples" / "users" / "devices.yaml"
 PACKAGES = ("a2wsgi", "flask", "flask_httpauth", "jwt", "uvicorn")
@@ -42,6 +42,7 @@ def test_the_sound_build_has_no_finding() -> None:
     assert {"ROL-09", "KEY-01", "KEY-10", "BAS-09", "JWT-12"} <= ran.having("passed"), ran.output
 
 
+@every_system
 def test_the_documented_build_has_the_defects_of_its_document() -> None:
     ran = run("users-documented")
     assert ran.having("error") == set(), ran.output
