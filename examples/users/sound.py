@@ -11,6 +11,7 @@ import hmac
 import json
 import os
 import re
+import sys
 import time
 import uuid
 
@@ -31,7 +32,11 @@ allowed_users = {
 subjects = {"sergio": "1", "bob": "2"}
 allowed_tokens = {os.environ["TOKEN_SERGIO"]: "sergio", os.environ["TOKEN_BOB"]: "bob"}
 secret_token = os.environ["SECRET"]
+if len(secret_token) < 32:  # RFC 7518 section 3.2
+    sys.exit("SECRET must have 32 characters or more")
 LIFETIME_S = 30 * 60
+# h11 has the same for a head that is not there as a whole; one that is may be longer.
+LINE_LIMIT = 64 * 1024
 
 app = Flask(__name__)
 app.config["MAX_CONTENT_LENGTH"] = 16 * 1024
@@ -58,6 +63,8 @@ def allowed(username, password) -> bool:
 @app.before_request
 def well_formed():
     """Flask-HTTPAuth splits at any white space; RFC 9110 section 11.4 has blanks."""
+    if any(len(f"{name}: {value}") > LINE_LIMIT for name, value in request.headers):
+        abort(431)
     scheme, tab, _ = request.headers.get("Authorization", "").partition("\t")
     if tab and scheme.strip(" ").lower() == "bearer":
         abort(400)
