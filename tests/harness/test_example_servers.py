@@ -413,7 +413,11 @@ def test_basic(serve: Serve, build: str) -> None:
 def test_basic_into_access_and_refresh_tokens(serve: Serve, build: str) -> None:
     password = "password" if build == "documented" else PASSWORD
     server = adventure(
-        serve, build, "http_basic_into_oauth2", PASSWORD=password, SECRET_KEYS=f"{SECRET};old"
+        serve,
+        build,
+        "http_basic_into_oauth2",
+        PASSWORD=password,
+        SECRET_KEYS=f"{SECRET};{SECRET[::-1]}",
     )
     auth = base64.b64encode(f"dallan:{password}".encode()).decode()
     challenged(server.post("/login"), build)
