@@ -36,10 +36,10 @@ UNKILLABLE = {
 
 
 def chosen() -> list[Mutant]:
-    """All, or one of each subject: the same ones in every run, half a minute each at most."""
+    """All, or one of every second subject: the same in each run, half a minute each at most."""
     if os.environ.get("HIL_MUTANTS") == "all":
         return list(MUTANTS)
-    return [some[len(some) // 2] for some in SUBJECTS.values()]
+    return [some[len(some) // 2] for some in list(SUBJECTS.values())[::2]]
 
 
 @pytest.mark.timeout(600)
