@@ -239,7 +239,8 @@ class Profile(Part):
         refresh = (self.given_refresh.field,) if self.given_refresh else ()
         query = self.given_api_key.query if self.given_api_key else None
         device = ("device_code", "user_code") if self.given_device else ()
-        return (*HIDDEN_FIELDS, *fields, *refresh, *((query,) if query else ()), *device)
+        oidc = ("code", "state") if self.given_oidc else ()
+        return (*HIDDEN_FIELDS, *fields, *refresh, *((query,) if query else ()), *device, *oidc)
 
 
 def load_profile(name_or_path: str | Path) -> Profile:

@@ -144,3 +144,12 @@ def test_a_refresh_token_in_authorization(tmp_path: Path) -> None:
     for unsound in ((None,), ()):
         with pytest.raises(NotPromised, match="in 'Authorization'"):
             grants.compose_refresh(*unsound, **({} if unsound else {"body": b"{"}))
+
+
+def test_a_providers_code_is_shown_nowhere(tmp_path: Path) -> None:
+    """Whoever has it gets the tokens: it stands in addresses, and in forms."""
+    made = profile(tmp_path, "oidc: {callback: /back}\n")
+    sent = api(made).compose("POST", "/back?code=c0ffee17&state=5ecre7", (), b"code=c0ffee17")
+    assert "/back?code=" in repr(sent)
+    assert "c0ffee17" not in repr(sent)
+    assert "5ecre7" not in repr(sent)
