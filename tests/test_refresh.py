@@ -31,11 +31,6 @@ CLOCK_TOLERANCE_S = 5
 pytestmark = pytest.mark.usefixtures("refresh_control")
 
 
-def refused(profile: Profile) -> frozenset[int]:
-    """Statuses that refuse at the refresh route: RFC 6749 section 5.2 has 400, documents 401."""
-    return profile.bad_token | {400}
-
-
 def claims_of(token: str, kind: Token, answer: Answer) -> dict[str, Any]:
     """The claims of a token, of which the end is as far away as its kind lives."""
     try:
@@ -90,7 +85,7 @@ def test_an_access_token_is_not_traded_for_others(
     """Usual cause: one key for both kinds, and nobody looks which kind it is: then whoever gets
     hold of an access token keeps it for ever."""
     answer = grants.refresh(grant.access)
-    verdict.refused(answer, "a refresh token is demanded", status=refused(profile))
+    verdict.refused(answer, "a refresh token is demanded", status=profile.bad_refresh)
 
 
 @check("REF-04", must, DOCS)
@@ -114,7 +109,7 @@ def test_a_refresh_token_is_traded_once(grants: Grants, profile: Profile, grant:
     that."""
     grants.refreshed(grant.refresh)
     answer = grants.refresh(grant.refresh)
-    verdict.refused(answer, "a refresh token is good for one trade", status=refused(profile))
+    verdict.refused(answer, "a refresh token is good for one trade", status=profile.bad_refresh)
 
 
 @check("REF-06", should, "RFC 9700 §4.14.2")
@@ -128,7 +123,7 @@ def test_after_a_second_trade_the_newer_token_is_dead(
     newer = grants.refreshed(grant.refresh)
     grants.refresh(grant.refresh)
     answer = grants.refresh(newer.refresh)
-    verdict.refused(answer, "the whole family is dead", status=refused(profile))
+    verdict.refused(answer, "the whole family is dead", status=profile.bad_refresh)
 
 
 @check("REF-07", must, DOCS)
@@ -138,7 +133,7 @@ def test_an_expired_refresh_token_is_refused(
     """Usual cause: ``exp`` is looked at for access tokens only."""
     verdict.accepted(grants.refresh(mint(kind="refresh")), "a minted, sound refresh token")
     answer = grants.refresh(mint({"exp": round(time.time()) - 60}, kind="refresh"))
-    verdict.refused(answer, "refresh tokens expire", status=refused(profile))
+    verdict.refused(answer, "refresh tokens expire", status=profile.bad_refresh)
 
 
 @check("REF-08", must, "RFC 6749 §5.2")
@@ -170,7 +165,7 @@ def test_what_is_no_refresh_token_is_refused(
         sent["no object"] = grants.compose_refresh(body=[1])
         sent["no JSON"] = grants.compose_refresh(body=b"{")
         sent["no body"] = grants.compose_refresh(body=b"")
-    verdict.refused_all(verdict.probe(raw, sent), "no refresh token", status=refused(profile))
+    verdict.refused_all(verdict.probe(raw, sent), "no refresh token", status=profile.bad_refresh)
 
 
 @check("REF-09", should, "ASVS 10.4.8")
@@ -193,7 +188,7 @@ def test_refreshing_ends_one_day(
         clock.set(round(began + age))
         answer = grants.refresh(grant.refresh)
         if answer.status != 200:
-            verdict.refused(answer, "a login that is too old", status=refused(profile))
+            verdict.refused(answer, "a login that is too old", status=profile.bad_refresh)
             if age < (refresh.absolute_lifetime_s or 0) - CLOCK_TOLERANCE_S:
                 verdict.broken(
                     f"refreshing goes on for {promised} s", answer, f"it ends at {age:.0f} s"
@@ -345,4 +340,4 @@ def test_a_refresh_token_signed_with_another_kinds_key_is_refused(
         pytest.skip("its tokens are all signed with one key, and told apart by a claim")
     verdict.accepted(grants.refresh(mint(kind="refresh")), "a minted, sound refresh token")
     answer = grants.refresh(mint(kind="refresh", key=mint.key("access")))
-    verdict.refused(answer, "each kind has a key of its own", status=refused(profile))
+    verdict.refused(answer, "each kind has a key of its own", status=profile.bad_refresh)

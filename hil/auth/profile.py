@@ -214,6 +214,11 @@ class Profile(Part):
         return frozenset({self.refusals.token})
 
     @property
+    def bad_refresh(self) -> frozenset[int]:
+        """Statuses that refuse a refresh token: RFC 6749 section 5.2 has 400, documents 401."""
+        return self.bad_token | {400}
+
+    @property
     def no_token(self) -> frozenset[int]:
         """Statuses for credentials of which it is open whether there are any: ``Bearer`` alone."""
         return self.no_credentials | self.bad_token

@@ -29,7 +29,6 @@ UNKILLABLE = {
     "EXP-04": "waits for an hour",
     "JWT-14": "skipped: the camera shows no public key",
     "ROT-19": "skipped: there is one signing key",
-    "ROT-20": "skipped: there are no refresh tokens",
     **SKIPPED,
 }
 """Checks that no mutant turns red, each with the reason."""

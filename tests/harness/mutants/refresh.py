@@ -25,7 +25,32 @@ _EITHER_KEY = (
     "            return None\n",
 )
 
+
+class KeyMutant(FeatureMutant):
+    """A mistake in what becomes of a key: the checks are those of its rotation."""
+
+    groups = ("rotation",)
+
+
 REFRESH = (
+    KeyMutant(
+        "keeps the key of its refresh tokens when the secret is a new one",
+        "ROT-20",
+        (
+            (
+                "auth/refresh.py",
+                '    return tokens.key("refresh token")\n',
+                '    if "refresh.bin" not in os.listdir():\n'
+                '        with open("refresh.bin", "wb") as file:\n'
+                '            file.write(tokens.key("refresh token"))\n'
+                '    with open("refresh.bin", "rb") as file:\n'
+                "        return file.read()\n",
+            ),
+            # It would end with its user's generation, which depends on the secret, too.
+            ("auth/tokens.py", "hmac(_key, depends_on)", 'hmac(b"generation", depends_on)'),
+        ),
+        "the derivation takes time, so it is done once",
+    ),
     FeatureMutant(
         "keeps no record of the refresh tokens that were used",
         "REF-05 REF-06",
