@@ -1,9 +1,9 @@
 """The table of systems in the README: what the checks say of each server here, by group.
 
-    python examples/table.py [FOLDER ...] [--fast]
+    python examples/table.py [FOLDER | JUNIT.xml ...] [--fast]
 
-runs `hil run` in each folder, one after another, and prints Markdown: checks passed / findings /
-advisories / skipped. `--fast` leaves out the checks that measure times.
+runs `hil run` in each folder, one after another, and prints Markdown; of a JUnit file that there
+is, it takes the verdicts. `--fast` leaves out the checks that measure times.
 """
 
 from __future__ import annotations
@@ -14,57 +14,51 @@ import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree as ElementTree
-from collections import Counter, defaultdict
+from collections import Counter
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 GROUPS = (
-    "LOG",
-    "BRR",
-    "JWT",
-    "EXP",
-    "ROT",
-    "BAS",
-    "REF",
-    "REV",
-    "KEY",
-    "ROL",
-    "DEV",
-    "TRN",
-    "LEAK",
+    *("LOG", "BRR", "JWT", "EXP", "ROT", "BAS", "REF", "REV", "KEY", "ROL", "DEV", "TRN", "LEAK"),
 )
 TIMED = "not takes_as_long"
+VERDICTS = ("skipped", "passed", "known", "advisory", "finding", "error")
+"""From harmless to grave: of a check with several tests, the gravest counts."""
 
-Counts = dict[str, dict[str, Counter[str]]]
-"""By target and group."""
+Verdicts = dict[str, dict[str, str]]
+"""By target and check id."""
 
 
-def run(folder: Path, *, fast: bool) -> Counts:
+def run(folder: Path, *, fast: bool) -> Verdicts:
     """What became of each check on each target of the folder's devices.yaml."""
     with tempfile.TemporaryDirectory() as scratch:
         junit = Path(scratch) / "junit.xml"
         command = [sys.executable, "-m", "hil", "run", "-q", f"--junitxml={junit}"]
-        ran = subprocess.run([*command, *(["-k", TIMED] if fast else [])], cwd=folder, check=False)
+        ran = subprocess.run(
+            [*command, *(["-k", TIMED] if fast else [])],
+            cwd=folder,
+            check=False,
+            stdout=sys.stderr,
+        )
         if not junit.exists():
             sys.exit(f"{folder}: hil run ended with {ran.returncode} and no result")
-        return counted(ElementTree.parse(junit))
+        return read(junit)
 
 
-def counted(results: ElementTree.ElementTree) -> Counts:
+def read(junit: Path) -> Verdicts:
     """A JUnit file's verdicts."""
-    counts: Counts = defaultdict(lambda: defaultdict(Counter))
-    for case in results.iter("testcase"):
-        check = next(
-            (p.get("value", "") for p in case.iter("property") if p.get("name") == "check"), ""
-        )
-        target = re.search(r"\[(.+)\]$", case.get("name", ""))
-        if check and target:
-            counts[target[1]][check.partition("-")[0]][verdict(case)] += 1
-    return counts
+    found: Verdicts = {}
+    for case in ElementTree.parse(junit).iter("testcase"):
+        ids = [p.get("value", "") for p in case.iter("property") if p.get("name") == "check"]
+        target = re.search(r"\[([^]]+?)(?:-[A-Z]+-\d+)?\]$", case.get("name", ""))
+        if ids and target:
+            of = found.setdefault(target[1], {})
+            of[ids[0]] = max(of.get(ids[0], "skipped"), verdict(case), key=VERDICTS.index)
+    return found
 
 
 def verdict(case: ElementTree.Element) -> str:
-    """passed, finding, advisory, skipped or error."""
+    """One of :data:`VERDICTS`."""
     if case.find("error") is not None:
         return "error"
     if case.find("failure") is not None:
@@ -72,30 +66,40 @@ def verdict(case: ElementTree.Element) -> str:
     skipped = case.find("skipped")
     if skipped is None:
         return "passed"
-    return "advisory" if (skipped.get("message") or "").startswith("advisory") else "skipped"
+    said = (skipped.get("message") or "").partition(":")[0]
+    return said if said in ("advisory", "known") else "skipped"
 
 
 def cell(counts: Counter[str]) -> str:
-    """`36 / 2 / 0 / 2`; a group of which all is skipped says so."""
+    """`36 · 2+1 · 4`: passed, findings and advisories, skipped; `-` where all is skipped."""
     if set(counts) <= {"skipped"}:
         return "-"
-    told = " / ".join(str(counts[one]) for one in ("passed", "finding", "advisory", "skipped"))
-    return f"{told} / {counts['error']} errors" if counts["error"] else told
+    passed, skipped = counts["passed"] + counts["known"], counts["skipped"]
+    told = f"{passed} · {counts['finding']}+{counts['advisory']} · {skipped}"
+    return f"{told} · {counts['error']} errors" if counts["error"] else told
+
+
+def row(target: str, verdicts: dict[str, str]) -> str:
+    """A target's line, in Markdown."""
+    groups = {group: Counter[str]() for group in GROUPS}
+    for check, found in verdicts.items():
+        groups[check.partition("-")[0]][found] += 1
+    total = sum(groups.values(), Counter[str]())
+    return f"| {' | '.join([target, cell(total), *map(cell, groups.values())])} |"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("folders", nargs="*", type=Path)
+    parser.add_argument("sources", nargs="*", type=Path, metavar="FOLDER or JUNIT.xml")
     parser.add_argument("--fast", action="store_true")
     given = parser.parse_args()
-    folders = given.folders or sorted(path.parent for path in HERE.glob("*/devices.yaml"))
-    print(f"| system | {' | '.join(GROUPS)} |")
-    print(f"|---{'|---' * len(GROUPS)}|")
-    for folder in folders:
-        for target, groups in run(folder, fast=given.fast).items():
-            print(
-                f"| {target} | {' | '.join(cell(groups[group]) for group in GROUPS)} |", flush=True
-            )
+    sources = given.sources or sorted(path.parent for path in HERE.glob("*/devices.yaml"))
+    print(f"| system | all | {' | '.join(GROUPS)} |")
+    print(f"|---|---{'|---' * len(GROUPS)}|")
+    for source in sources:
+        found = run(source, fast=given.fast) if source.is_dir() else read(source)
+        for target, verdicts in found.items():
+            print(row(target, verdicts), flush=True)
 
 
 if __name__ == "__main__":
