@@ -76,7 +76,9 @@ def test_a_token_opens_the_route(
 def test_no_token_no_entry(api: Api, raw: RawClient, profile: Profile) -> None:
     """Usual cause: the decorators in the wrong order, so that the route is registered unguarded."""
     answer = raw.send(api.compose_resource())
-    verdict.refused(answer, "a request without a token", status=profile.no_credentials)
+    promise = "a request without a token"
+    verdict.refused(answer, promise, status=profile.no_credentials)
+    verdict.says(answer, promise, profile.refusals.bodies.get("missing"))
 
 
 @check("BRR-03", must, "RFC 9110 §11.6.1, §15.5.2 MUST; RFC 6750 §3 MUST")

@@ -178,6 +178,9 @@ def test_a_wrong_password_is_refused(
         },
     )
     verdict.refused_all(answers, "a wrong password gets no token", status=profile.wrong_password)
+    for answer in answers.values():
+        if answer.status != profile.refusals.throttled:
+            verdict.says(answer, "a wrong password", profile.refusals.bodies.get("password"))
 
 
 @check("LOG-07", should, "ASVS 6.3.8; WSTG-IDNT-04")

@@ -167,6 +167,7 @@ def test_a_broken_signature_is_refused(
     variants |= {f"{n} shorter": SecretStr(token[:-n]) for n in (1, 2, 3, 4)}
     answers = use_all(api, raw, variants)
     verdict.refused_all(answers, "the signature is wrong", status=profile.bad_token)
+    verdict.says(answers["one bit"], "a wrong signature", profile.refusals.bodies.get("token"))
 
 
 @check("JWT-03", must, "wycheproof tc3,4")

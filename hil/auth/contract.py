@@ -161,12 +161,15 @@ class Refusals(Part):
     :ivar password: a wrong password, or a user that there is not
     :ivar throttled: what a target may answer instead after many wrong passwords; None: it never
         does
+    :ivar bodies: what the answer to ``missing``, ``token`` or ``password`` says, as text; one that
+        is JSON is compared as JSON
     """
 
     missing: Status = 401
     token: Status = 401
     password: Status = 401
     throttled: Status | None = None
+    bodies: Mapping[Literal["missing", "token", "password"], str] = {}
 
 
 class Refresh(Part):

@@ -7,6 +7,7 @@ available), and tells what was promised, what was sent (redacted) and what came 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from json import loads
 from typing import NoReturn
 
 from ..errors import Finding
@@ -50,13 +51,29 @@ def accepted(answer: Answer, promise: str, *, status: int = 200, json: object = 
     """
     __tracebackhide__ = True
     accepted_all({"": answer}, promise, status=status)
-    if json is not None:
-        try:
-            got = answer.json()
-        except ValueError:
-            got = None
-        if got != json:
-            broken(f"{promise} gets {json}", answer, "another answer")
+    if json is not None and _json(answer.body) != json:
+        broken(f"{promise} gets {json}", answer, "another answer")
+
+
+def says(answer: Answer, promise: str, body: str | None) -> None:
+    """:param body: what the answer says, as text, or as JSON where it is that; None: nothing is
+        promised
+    :raises Finding: it says something else
+    """
+    __tracebackhide__ = True
+    if body is None or answer.body == body.encode():
+        return
+    promised = _json(body)
+    if promised is None or _json(answer.body) != promised:
+        broken(f"{promise} gets {body}", answer, "another answer")
+
+
+def _json(text: str | bytes) -> object:
+    """None: it is no JSON."""
+    try:
+        return loads(text)
+    except ValueError:
+        return None
 
 
 def accepted_all(answers: Mapping[str, Answer], promise: str, *, status: int = 200) -> None:

@@ -93,6 +93,18 @@ def test_a_sound_answer_says_what_it_should() -> None:
         verdict.accepted(answer(Outcome.ACCEPTED, 200, b"hi"), "x", json={"ok": True})
 
 
+def test_a_refusal_says_what_it_should() -> None:
+    refusal = answer(Outcome.REFUSED, 400, b'{"message":"no"}')
+    verdict.says(refusal, "x", None)
+    verdict.says(refusal, "x", '{"message": "no"}')
+    for other in ('{"message": "No"}', "no", "null"):
+        with pytest.raises(Finding, match="another answer; promised: x gets"):
+            verdict.says(refusal, "x", other)
+    verdict.says(answer(Outcome.REFUSED, 401, b"Unauthorized Access"), "x", "Unauthorized Access")
+    with pytest.raises(Finding, match="another answer"):
+        verdict.says(answer(Outcome.REFUSED, 401, b"Unauthorized"), "x", "Unauthorized Access")
+
+
 class Replies:
     """A client that gives these answers, one after the other."""
 
