@@ -232,6 +232,10 @@ class SecretFile:
         self._held = None
 
 
+_DATES = ("exp", "nbf", "iat")
+"""RFC 7519 section 4.1."""
+
+
 class MintControl:
     """Sign tokens as the target would, because the bench knows its keys."""
 
@@ -257,7 +261,8 @@ class MintControl:
         the caller changes is what differs from a sound one; of a kind that no login gives, from
         those that the profile promises.
 
-        :param claims: laid over the issued ones
+        :param claims: laid over the issued ones; numbers in ``exp``, ``nbf`` and ``iat`` are Unix
+            seconds, of which the profile's epoch makes what stands in the token
         :param kind: ``access``, ``refresh``, or one of the profile's ``other_tokens``
         :param without: claims to leave out
         :param only: these claims and nothing else
@@ -274,7 +279,7 @@ class MintControl:
             body = only
         else:
             left_out = set(without)
-            whole = {**self._claims(kind), **(claims or {})}
+            whole = {**self._claims(kind), **self._dated(claims or {})}
             body = {name: value for name, value in whole.items() if name not in left_out}
         return tokens.mint(
             body, self._keys.held(kind) if key is None else key, header=header, alg=alg
@@ -301,7 +306,16 @@ class MintControl:
         if kind == "refresh":
             return dict(verdict.decoded(self._api.token(profile.refresh.field)).claims)
         token = promised(profile.other_tokens.get(kind), f"tokens of the kind {kind!r}")
-        return {**token.claims, "exp": round(time.time()) + token.lifetime_s}
+        return {**token.claims, "exp": profile.date(round(time.time()) + token.lifetime_s)}
+
+    def _dated(self, claims: Mapping[str, Any]) -> dict[str, Any]:
+        # By type: True is a number to isinstance.
+        return {
+            name: self._api.profile.date(value)
+            if name in _DATES and type(value) in (int, float)
+            else value
+            for name, value in claims.items()
+        }
 
 
 class PasswordFile:

@@ -54,7 +54,7 @@ pytestmark = pytest.mark.usefixtures("bearer_control")
 def token(api: Api, profile: Profile) -> SecretStr:
     """A fresh token, with an ``exp`` by which the clock can be set."""
     fresh = api.token()
-    off = expiry(fresh) - profile.token.lifetime_s - time.time()
+    off = expiry(fresh, profile) - profile.token.lifetime_s - time.time()
     if abs(off) > CLOCK_TOLERANCE_S:
         raise Finding(
             f"exp is {off:+.0f} s from Unix time + {profile.token.lifetime_s}: "
@@ -63,12 +63,12 @@ def token(api: Api, profile: Profile) -> SecretStr:
     return fresh
 
 
-def expiry(token: str) -> int:
+def expiry(token: str, profile: Profile) -> int:
     """``exp``, Unix seconds."""
     exp = verdict.decoded(token).claims.get("exp")
     if not isinstance(exp, int | float) or isinstance(exp, bool):
         raise Finding(f"exp is a {type(exp).__name__}; promised: a JSON number")
-    return int(exp)
+    return int(profile.unix(exp))
 
 
 def use(api: Api, raw: RawClient, token: str) -> Answer:
@@ -100,10 +100,10 @@ def within(profile: Profile) -> int:
 
 @check("EXP-01", must, "RFC 7519 §4.1.4")
 def test_a_token_is_accepted_two_seconds_before_its_end(
-    api: Api, raw: RawClient, clock: ClockControl, token: SecretStr
+    api: Api, raw: RawClient, profile: Profile, clock: ClockControl, token: SecretStr
 ) -> None:
     """Usual cause: ``exp`` and the clock in different epochs, or a leeway with the wrong sign."""
-    at = clock.at_second(expiry(token) - 2, lambda: use(api, raw, token))
+    at = clock.at_second(expiry(token, profile) - 2, lambda: use(api, raw, token))
     verdict.accepted(at.result, f"a token holds until its exp; {at}, exp - 2 s")
 
 
@@ -115,7 +115,7 @@ def test_a_token_is_refused_at_the_very_second(
 
     Usual cause: ``now > exp`` for ``now >= exp``; a leeway that nobody asked for.
     """
-    end = expiry(token)
+    end = expiry(token, profile)
     last = clock.at_second(end - 1, lambda: use(api, raw, token))
     verdict.accepted(last.result, f"a token holds until its exp; {last}, exp - 1 s")
     leeway = profile.token.leeway_s
@@ -132,7 +132,7 @@ def test_a_token_is_refused_after_its_end(
 
     Usual cause: ``exp`` is not looked at, or a generous leeway.
     """
-    end = expiry(token) + profile.token.leeway_s
+    end = expiry(token, profile) + profile.token.leeway_s
     answers = {}
     for later in (1, 60, 300):
         at = clock.at_second(end + later, lambda: use(api, raw, token))
@@ -223,7 +223,7 @@ def test_an_end_with_a_fraction_counts(
     now = round(time.time())
     past = {
         "10 min ago": mint({"exp": now - 600.5}),
-        "an exponent": with_exp(mint, api, "1.0e9"),
+        "an exponent": with_exp(mint, api, f"{profile.date(now - 600) / 1e9:.9f}e9"),
     }
     verdict.refused_all(use_all(api, raw, past), "exp in the past", status=profile.bad_token)
     ahead = within(profile) + 0.5
@@ -286,7 +286,7 @@ def test_an_expired_token_stays_dead_when_the_clock_is_set_back(
     api: Api, raw: RawClient, profile: Profile, clock: ClockControl, token: SecretStr
 ) -> None:
     """Usual cause: ``exp`` is compared with whatever the clock says just now."""
-    clock.set(expiry(token) + 10)
+    clock.set(expiry(token, profile) + 10)
     verdict.refused(use(api, raw, token), "after exp", status=profile.bad_token)
     clock.skew(0)
     answer = use(api, raw, token)
@@ -340,7 +340,7 @@ def test_an_expired_token_stays_dead_over_a_reboot_that_loses_the_time(
     Usual cause: against a clock in 2015 every token of today lies in the future.
     """
     with no_ntp(clock):
-        clock.set(expiry(token) + 10)
+        clock.set(expiry(token, profile) + 10)
         verdict.refused(use(api, raw, token), "after exp", status=profile.bad_token)
         clock.set(UNSET)
         reboot()
@@ -486,7 +486,7 @@ def _logged_in(
 ) -> Answer:
     """A fresh token, whose ``exp`` is judged, in use."""
     token = api.token()
-    ahead = expiry(token) - profile.token.lifetime_s - clock.now().unix
+    ahead = expiry(token, profile) - profile.token.lifetime_s - clock.now().unix
     if abs(ahead) > CLOCK_TOLERANCE_S:
         raise Finding(
             f"{moment}: exp is {ahead:+.0f} s from the board's clock + {profile.token.lifetime_s}; "

@@ -298,10 +298,11 @@ def test_a_refusal_tells_nothing_of_the_token(
     Usual cause: ``repr(error)`` as the answer, with the claims in it.
     """
     now = round(time.time())
-    claims = {**profile.token.claims, "exp": now - 4711, "hil": "claim-of-the-check"}
+    exp, later = profile.date(now - 4711), profile.date(now + 60)
+    claims = {**profile.token.claims, "exp": exp, "hil": "claim-of-the-check"}
     bad = {
         "forged": tokens.forge(token),
-        "signed with another key": tokens.mint({**claims, "exp": now + 60}, b"another key"),
+        "signed with another key": tokens.mint({**claims, "exp": later}, b"another key"),
         "expired": tokens.mint(claims, b"another key"),
     }
     if not isinstance(target.controls.mint, Absent):

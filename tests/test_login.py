@@ -154,7 +154,7 @@ def test_a_token_lives_no_longer_than_promised(api: Api, raw: RawClient, profile
     """
     answer = raw.send(api.compose_login())
     exp = decoded(answer, profile).claims.get("exp")
-    left = exp - time.time() if isinstance(exp, int | float) else float("inf")
+    left = profile.unix(exp) - time.time() if isinstance(exp, int | float) else float("inf")
     if left > profile.token.lifetime_s + CLOCK_TOLERANCE_S:
         verdict.broken(f"at most {profile.token.lifetime_s} s", answer, f"it lives {left:.0f} s")
 

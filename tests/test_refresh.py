@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import pytest
 
@@ -31,13 +31,14 @@ CLOCK_TOLERANCE_S = 5
 pytestmark = pytest.mark.usefixtures("refresh_control")
 
 
-def claims_of(token: str, kind: Token, answer: Answer) -> dict[str, Any]:
+def claims_of(token: str, kind: Token, profile: Profile, answer: Answer) -> dict[str, Any]:
     """The claims of a token, of which the end is as far away as its kind lives."""
     try:
         claims = tokens.decode(token).claims
     except ValueError as error:
         verdict.broken("the token is three segments of base64url JSON", answer, str(error))
-    left = claims.get("exp", 0) - time.time() if _is_number(claims.get("exp")) else float("nan")
+    exp = claims.get("exp")
+    left = profile.unix(exp) - time.time() if _is_number(exp) else float("nan")
     if not abs(left - kind.lifetime_s) <= CLOCK_TOLERANCE_S:
         verdict.broken(f"it lives {kind.lifetime_s} s", answer, f"it lives {left:.0f} s")
     for name, value in kind.claims.items():
@@ -46,7 +47,7 @@ def claims_of(token: str, kind: Token, answer: Answer) -> dict[str, Any]:
     return claims
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -62,9 +63,9 @@ def test_a_login_gives_two_tokens_with_their_lifetimes(grant: Grant, profile: Pr
 
     Usual cause: minutes taken for seconds; one lifetime for both kinds.
     """
-    claims_of(grant.access, profile.token, grant.answer)
+    claims_of(grant.access, profile.token, profile, grant.answer)
     if profile.refresh.token is not None:
-        claims_of(grant.refresh, profile.refresh.token, grant.answer)
+        claims_of(grant.refresh, profile.refresh.token, profile, grant.answer)
     if grant.access == grant.refresh:
         verdict.broken("two tokens", grant.answer, "both are the same")
 
@@ -97,7 +98,7 @@ def test_a_refresh_token_is_traded_for_a_new_pair(
     Usual cause: the answer brings the old refresh token again, or none.
     """
     second = grants.refreshed(grant.refresh)
-    claims_of(second.access, profile.token, second.answer)
+    claims_of(second.access, profile.token, profile, second.answer)
     verdict.accepted(grants.use(second), "the new access token")
     third = grants.refreshed(second.refresh)
     verdict.accepted(grants.use(third), "the access token after that")
@@ -261,7 +262,7 @@ def test_an_access_token_ends_to_the_second(
 
     Usual cause: a leeway in the library's defaults; a clock in whole minutes.
     """
-    end = tokens.decode(grant.access).claims["exp"]
+    end = profile.unix(tokens.decode(grant.access).claims["exp"])
     over = end + profile.token.leeway_s
 
     def use() -> Answer:

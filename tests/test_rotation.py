@@ -242,7 +242,8 @@ def storm(
 
     def make() -> Storm:
         seen = Storm([], [], [])
-        claims = {**profile.token.claims, "exp": round(time.time()) + profile.token.lifetime_s}
+        exp = profile.date(round(time.time()) + profile.token.lifetime_s)
+        claims = {**profile.token.claims, "exp": exp}
         login = api.compose_login()
         for boot in range(STORM):
             if boot < STORM // 2:
@@ -336,7 +337,7 @@ def resigned(answer: Answer, api: Api, profile: Profile, key: bytes) -> SecretSt
     """
     issued = _token_in(answer, api)
     if issued is None:
-        exp = round(time.time()) + profile.token.lifetime_s
+        exp = profile.date(round(time.time()) + profile.token.lifetime_s)
         return tokens.mint({**profile.token.claims, "exp": exp}, key)
     return tokens.sign(SecretStr(issued.rpartition(".")[0]), key)
 

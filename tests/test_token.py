@@ -144,7 +144,7 @@ def test_changed_claims_under_the_old_signature_are_refused(
     other = "root" if issued.claims.get(claim) == "admin" else "admin"
     changed = {
         "another user": {**issued.claims, claim: other},
-        "a later end": {**issued.claims, "exp": round(time.time()) + 2 * DAY},
+        "a later end": {**issued.claims, "exp": profile.date(round(time.time()) + 2 * DAY)},
         "one claim more": {**issued.claims, "x": 1},
     }
     variants = {}
@@ -904,7 +904,8 @@ def test_of_a_claim_given_twice_the_last_counts(
     Usual cause: a parser that keeps the first one, where the issuer's keeps the last.
     """
     stranger = next(iter(_strangers(_user(issued, profile)).values()))
-    bad = {profile.token.user_claim: stranger, "exp": round(time.time()) - DAY}
+    yesterday = profile.date(round(time.time()) - DAY)
+    bad = {profile.token.user_claim: stranger, "exp": yesterday}
     variants: dict[str, dict[str, SecretStr]] = {"bad": {}, "good": {}}
     for name, value in bad.items():
         if name not in issued.claims:

@@ -12,11 +12,12 @@ import difflib
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 from pydantic.fields import FieldInfo
 
+from ..clock.rtc import EPOCH_2000
 from ..document import Document
 from ..errors import ConfigError
 from .contract import (
@@ -43,6 +44,12 @@ from .contract import (
 PACKAGED = Path(__file__).parent.parent / "profiles"
 CATALOGUE = Path(__file__).parent.parent / "checks.csv"
 
+# YAML's values come as texts; pydantic makes numbers of them where any number will do.
+Epoch = Annotated[
+    Literal[1970, 2000],
+    BeforeValidator(lambda told: int(told) if str(told).isdecimal() else told),
+]
+
 
 class Profile(Part):
     """:ivar name: the packaged profile's name, or the file's without its suffix
@@ -51,6 +58,8 @@ class Profile(Part):
     :ivar user: user to log in as, unless devices.yaml names another
     :ivar second_user: another one; None: there is one user
     :ivar other_tokens: further kinds of tokens, by name, that open nothing here
+    :ivar epoch: the year from whose begin the dates of its tokens count. RFC 7519 section 2 demands
+        1970, and so does LOG-04; with 2000, the other checks mean the same moments as the target
     :ivar secret_bytes: length of the signing key
     :ivar body_limit: the largest request body that is read, bytes
     :ivar boot_timeout_s: seconds from a reset to the first answer
@@ -83,6 +92,7 @@ class Profile(Part):
     published: Published = Published()
     files: Files = Files()
     refusals: Refusals = Refusals()
+    epoch: Epoch = 1970
     secret_bytes: int = Field(default=32, ge=1)
     body_limit: int = Field(default=16 * 1024, ge=1)
     boot_timeout_s: float = Field(default=30.0, gt=0)
@@ -177,6 +187,18 @@ class Profile(Part):
     def whose(self) -> Whose:
         """:raises NotPromised: nothing tells whose token it is"""
         return promised(self.given_whose, "way to tell whose token it is")
+
+    def date(self, unix: float) -> float:
+        """What a token of it says for a moment, Unix seconds."""
+        return unix - self._epoch_s
+
+    def unix(self, date: float) -> float:
+        """The moment that a date in a token of it means, Unix seconds."""
+        return date + self._epoch_s
+
+    @property
+    def _epoch_s(self) -> int:
+        return EPOCH_2000 if self.epoch == 2000 else 0
 
     @property
     def key_labels(self) -> dict[str, str]:
