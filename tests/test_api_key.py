@@ -153,6 +153,7 @@ def test_a_key_that_is_not_ascii_is_refused(api: Api, raw: RawClient, profile: P
 @check("KEY-08", must, "RFC 9110 §11.6.1")
 def test_a_401_carries_a_challenge(api: Api, raw: RawClient, profile: Profile) -> None:
     """Usual cause: ``abort(401)``, which adds no header field."""
+    profile.demand_challenge()
     answers = verdict.probe(
         raw, {"no key": api.compose_key(), "a wrong key": api.compose_key(key="wrong")}
     )

@@ -31,6 +31,7 @@ def token(api: Api) -> SecretStr:
 
 def bearer_challenge(answer: Answer, profile: Profile) -> dict[str, str]:
     """The parameters of the answer's challenge by the scheme of the profile."""
+    profile.demand_challenge()
     found = challenge(answer.all("WWW-Authenticate"), profile.scheme)
     if found is None:
         values = answer.all("WWW-Authenticate")

@@ -667,6 +667,7 @@ def test_a_405_tells_what_is_allowed(api: Api, raw: RawClient, profile: Profile)
 @check("LOG-34", should, "RFC 9110 §15.5.2 MUST")
 def test_a_refused_login_carries_a_challenge(api: Api, raw: RawClient, profile: Profile) -> None:
     """Where it is a 401. Usual cause: ``abort(401)``, which adds no header field."""
+    profile.demand_challenge()
     if 401 not in profile.bad_password:
         raise NotPromised(f"it refuses a wrong password by {profile.refusals.password}")
     answer = raw.send(api.compose_login(password="wrong"))

@@ -310,12 +310,13 @@ def test_a_login_with_malformed_basic_credentials_is_refused(
 
 @check("REF-14", must, "RFC 9110 §11.6.1")
 def test_each_401_carries_a_challenge(
-    api: Api, raw: RawClient, grants: Grants, grant: Grant
+    api: Api, raw: RawClient, profile: Profile, grants: Grants, grant: Grant
 ) -> None:
     """At the resource without and with a bad token, and at the refresh route.
 
     Usual cause: ``abort(401)``, which adds no header field.
     """
+    profile.demand_challenge()
     answers = verdict.probe(
         raw,
         {

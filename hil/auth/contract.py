@@ -161,6 +161,8 @@ class Refusals(Part):
     :ivar password: a wrong password, or a user that there is not
     :ivar throttled: what a target may answer instead after many wrong passwords; None: it never
         does
+    :ivar challenge: a 401 says how to come in (RFC 9110 section 15.5.2); false: nothing of that is
+        promised. What Basic's says to a browser is checked all the same
     :ivar bodies: what the answer to ``missing``, ``token`` or ``password`` says, as text; one that
         is JSON is compared as JSON
     """
@@ -169,6 +171,7 @@ class Refusals(Part):
     token: Status = 401
     password: Status = 401
     throttled: Status | None = None
+    challenge: bool = True
     bodies: Mapping[Literal["missing", "token", "password"], str] = {}
 
 

@@ -225,6 +225,10 @@ class Profile(Part):
         parts = (self.given_login, self.given_resource, self.given_basic)
         return tuple(part for part in parts if part)
 
+    def demand_challenge(self) -> None:
+        """:raises NotPromised: a 401 comes without one"""
+        promised(self.refusals.challenge or None, "challenge in a 401")
+
     @property
     def no_credentials(self) -> frozenset[int]:
         """Statuses that refuse a request without credentials."""

@@ -109,6 +109,12 @@ def test_each_kind_of_refusal_has_its_status(tmp_path: Path) -> None:
     assert made.wrong_password == {403, 429}
 
 
+def test_a_challenge_is_demanded_unless_the_profile_has_none(tmp_path: Path) -> None:
+    load_profile("camera").demand_challenge()
+    with pytest.raises(NotPromised, match="challenge in a 401"):
+        profile(tmp_path, "refusals: {challenge: false}").demand_challenge()
+
+
 def test_what_is_sent_where_only_a_body_or_none_matters(tmp_path: Path) -> None:
     resource = RESOURCE.format(scheme="")
     other = api(profile(tmp_path, LOGIN.format(encoding="form"), resource))
