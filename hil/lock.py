@@ -96,12 +96,17 @@ def key_of(spec: TargetSpec, state: Path = Path(".hil")) -> Key:
 
     A board that is listed by its port is also locked by what is behind the port now, so that it is
     held for whoever lists it by its serial number, or by another link. A board that is not there
-    has the listed name only.
+    has the listed name only. A process is that of its folder, another checkout's is another one;
+    what is at a URL is the same one, whatever it is called.
 
     :param state: the run's folder: each has virtual boards of its own
     """
     if spec.kind == "virtual":
         return f"{spec.name}@{(state / 'boards' / spec.name).resolve()}"
+    if spec.process:
+        return f"{spec.name}@{spec.process.folder}"
+    if spec.url:
+        return spec.url
     if spec.usb_serial or not spec.port or "://" in spec.port:
         return spec.usb_serial or spec.port or spec.name
     return (spec.port, _behind(spec.port))

@@ -23,6 +23,7 @@ from hil.deadline import Deadline
 from hil.discovery import usb
 from hil.errors import BenchError
 from hil.lock import HeldError, Holder, hold, holder
+from hil.process_entry import ProcessSpec
 
 SERIAL = "346534563033"
 
@@ -273,6 +274,21 @@ def test_one_board_under_several_names_has_one_holder(attached, tmp_path):
     attached.clear()  # no USB behind it
     assert not both_held(by_link, by_tty)
     assert not both_held(by_link, by_link)
+
+
+def test_a_server_is_that_of_its_folder_or_of_its_url():
+    def started(name, folder):
+        process = ProcessSpec(("serve", "{port}"), {}, folder, None, {})
+        return TargetSpec(name=name, where="", kind="process", process=process)
+
+    def at(url, name):
+        return TargetSpec(name=name, where="", kind="url", url=url)
+
+    assert both_held(started("films", "/one"), started("films", "/another"))
+    assert both_held(started("films", "/one"), started("users", "/one"))
+    assert not both_held(started("films", "/one"), started("films", "/one"))
+    assert both_held(at("http://a", "shop"), at("http://b", "shop"))
+    assert not both_held(at("http://a", "shop"), at("http://a", "till"))
 
 
 def test_two_boards_with_one_number_are_held_one_by_one(attached, tmp_path):
