@@ -49,6 +49,8 @@ PORTS = {port: service for service, ports in SERVICES.items() for port in ports}
 ELSEWHERE = "127.1.2.3"
 """No virtual board has this address: who answers here is the host, on all of its addresses."""
 
+FILES = ("secret.bin", "password.txt", "settings.json", "main.py", "boot.py", "config.py")
+
 BETRAYED = {
     "a traceback": r"Traceback|File \"[^\"]*\", line \d|\b[A-Z]\w*(?:Error|Exception)\b(?:\(|: ?)",
     "a path": r"[\w-]+\.m?py\b|(?<![\w.])/(?:flash|sdcard|rom|lib|home|usr|opt|var|tmp)/",
@@ -148,7 +150,7 @@ def test_files_are_not_served(api: Api, raw: RawClient, profile: Profile, token:
         [
             *(path for path in (profile.files.secret, profile.files.settings) if path),
             *profile.files.state,
-            *("secret.bin", "password.txt", "settings.json", "main.py", "boot.py", "config.py"),
+            *FILES,
         ]
     )
     paths = [f"/{file}" for file in files]
@@ -184,6 +186,9 @@ def test_the_console_tells_no_secret(
 ) -> None:
     """What the application has printed in the whole run, and during a login, an ack, wrong ones.
 
+    A published password may be a word that stands in any log, as the name of a form's field or of
+    a file that another check asks for: such a one is not looked for.
+
     Usual cause: ``print(request.headers)``; a print left over from debugging.
     """
     token = api.token()
@@ -214,6 +219,9 @@ def test_the_console_tells_no_secret(
         "Basic credentials": [api.credentials.basic],
         "a token": [token, SecretStr(token.rpartition(".")[2])],
     }
+    usual = {profile.login.password_field, *(file.partition(".")[0] for file in FILES)}
+    if password in usual and password in profile.published.passwords.values():
+        del secrets["the password"]
     found = [
         what
         for what, forms in secrets.items()
