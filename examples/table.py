@@ -73,12 +73,13 @@ def verdict(case: ElementTree.Element) -> str:
 
 
 def cell(counts: Counter[str]) -> str:
-    """`36 · 2+1 · 4`: passed, findings and advisories, skipped; `-` where all is skipped."""
+    """`36/2+1/4`: passed, findings + advisories, skipped; `-` where all is skipped."""
     if set(counts) <= {"skipped"}:
         return "-"
-    passed, skipped = counts["passed"] + counts["known"], counts["skipped"]
-    told = f"{passed} · {counts['finding']}+{counts['advisory']} · {skipped}"
-    return f"{told} · {counts['error']} errors" if counts["error"] else told
+    advisories = f"+{counts['advisory']}" if counts["advisory"] else ""
+    findings = f"{counts['finding']}{advisories}"
+    told = f"{counts['passed'] + counts['known']}/{findings}/{counts['skipped']}"
+    return f"{told}, {counts['error']} errors" if counts["error"] else told
 
 
 def row(target: str, verdicts: dict[str, str]) -> str:
