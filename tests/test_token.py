@@ -229,7 +229,11 @@ def test_another_number_of_segments_is_refused(
         }
     )
     answers = use_all(api, raw, variants)
+    # Where no scheme is before it, an empty field may be none.
+    nothing = {"nothing": answers.pop("nothing")}
+    empty = profile.bad_token if profile.resource.scheme else profile.no_token
     verdict.refused_all(answers, "a token has three segments", status=profile.bad_token)
+    verdict.refused_all(nothing, "a token has three segments", status=empty)
 
 
 @check("JWT-06", must, "CVE-2015-2951; RFC 8725 §3.1")
@@ -625,7 +629,11 @@ def test_the_other_base64_alphabet_is_refused(
         standard = SecretStr(signature.translate({ord("-"): "+", ord("_"): "/"}))
         if standard != signature:
             break
-        token = api.token()
+        another = api.token()
+        if another == token:
+            time.sleep(1)  # its tokens differ by the second in which they end, and by nothing else
+            another = api.token()
+        token = another
     else:
         pytest.skip('needs a signature with "-" or "_", but 20 tokens have none')
     answer = raw.send(api.compose_resource(token=SecretStr(f"{header}.{payload}.{standard}")))
