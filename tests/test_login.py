@@ -238,7 +238,7 @@ def test_a_login_without_user_or_password_is_refused(
     answers = verdict.probe(
         raw,
         {
-            "neither": api.compose_login(body={}),
+            "neither": api.compose_login(user=..., password=...),
             "no password": api.compose_login(password=...),
             "no user": api.compose_login(user=...),
         },
