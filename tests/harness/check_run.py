@@ -8,12 +8,13 @@ import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from hil import checks
 from hil.errors import Finding
@@ -58,7 +59,8 @@ def run_checks(
     *options: str,
     devices: Path | None = None,
     groups: Iterable[str] = tuple(checks.GROUPS),
-    environment: dict[str, str] | None = None,
+    environment: Mapping[str, str] | None = None,
+    given: Mapping[str, str] | None = None,
     timeout: float = 100,
 ) -> CheckRun:
     """Run all checks, or some, against one target.
@@ -70,8 +72,12 @@ def run_checks(
     :param options: more of pytest's
     :param devices: the inventory that there is; None: one is written to ``folder``
     :param groups: of the checks, as in :data:`hil.checks.GROUPS`
+    :param environment: of the bench, besides its own
+    :param given: what a process target finds in its environment besides what its entry says
     """
     wanted = set(groups)
+    if devices and given:
+        devices = _copied(devices, target, given, folder)
     if devices:
         options = ("--target", target, *options)
     else:
@@ -90,7 +96,7 @@ def run_checks(
             *(str(path) for path in checks.paths() if path.stem.removeprefix("test_") in wanted),
         ],
         cwd=folder,
-        env=env | (environment or {}),
+        env={**env, **(environment or {})},
         capture_output=True,
         text=True,
         timeout=timeout,
@@ -99,6 +105,18 @@ def run_checks(
     output = ran.stdout + ran.stderr
     assert (folder / "junit.xml").exists(), output
     return CheckRun(_verdicts(folder / "junit.xml"), output)
+
+
+def _copied(devices: Path, target: str, given: Mapping[str, str], folder: Path) -> Path:
+    """The entry of a process target in an inventory of its own, and more in its environment: of
+    the bench's own, a process gets nothing else."""
+    entry = YAML(typ="safe").load(devices)["targets"][target]
+    entry["env"] = {**entry["env"], **given}
+    entry["folder"] = str(devices.parent)
+    entry["profile"] = str(devices.parent / entry["profile"])
+    copy = folder / "devices.yaml"
+    YAML().dump({"targets": {target: entry}}, copy)
+    return copy
 
 
 def _verdicts(junit: Path) -> dict[str, str]:

@@ -32,7 +32,7 @@ def run(target: str) -> CheckRun:
         # scrypt takes 60 ms, and each check logs in three times or more.
         cheap = {"PASSWORD_HASH": "pbkdf2:sha256:1"}
         options = ("-k", CHECKS)
-        return run_checks(folder, target, *options, devices=DEVICES, environment=cheap, timeout=250)
+        return run_checks(folder, target, *options, devices=DEVICES, given=cheap, timeout=250)
 
 
 def test_the_sound_build_has_no_finding() -> None:
