@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.auth import tokens, verdict
-from hil.auth.challenge import challenge
+from hil.auth.challenge import challenge, challenges
+from hil.auth.contract import NotPromised
 from hil.auth.redaction import hidden
 from hil.check import check, must, should
 from hil.secrets import SecretStr
@@ -84,10 +85,18 @@ def test_no_token_no_entry(api: Api, raw: RawClient, profile: Profile) -> None:
 
 @check("BRR-03", must, "RFC 9110 §11.6.1, §15.5.2 MUST; RFC 6750 §3 MUST")
 def test_a_401_carries_a_bearer_challenge(api: Api, raw: RawClient, profile: Profile) -> None:
-    """Usual cause: microdot's TokenAuth only calls ``abort(401)``."""
+    """Any challenge, where no scheme is before a token.
+
+    Usual cause: microdot's TokenAuth only calls ``abort(401)``.
+    """
+    if not profile.resource.scheme and profile.refusals.missing != 401:
+        raise NotPromised(f"it refuses a request without a token by {profile.refusals.missing}")
     answer = raw.send(api.compose_resource())
     verdict.refused(answer, "a request without a token", status=profile.no_credentials)
-    bearer_challenge(answer, profile)
+    if profile.resource.scheme:
+        bearer_challenge(answer, profile)
+    elif not challenges(answer.all("WWW-Authenticate")):
+        verdict.broken("a 401 carries WWW-Authenticate", answer, "it has no challenge")
 
 
 @check("BRR-04", should, "RFC 6750 §3.1")
