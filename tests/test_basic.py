@@ -361,8 +361,8 @@ def test_a_refusal_takes_as_long_for_an_unknown_user(
 ) -> None:
     """One wrong password, for the user and for a name of the same length, in 200 timed pairs.
 
-    A finding is a difference that shows in two batches of them; the report tells what this link
-    could resolve.
+    A finding is a difference that shows in two batches of them, of which a plain one ends at a
+    quarter or half; the report tells what this link could resolve.
 
     Usual cause: the password is hashed for a known user only.
     """

@@ -1010,8 +1010,8 @@ def test_a_refusal_takes_as_long_wherever_the_signature_is_wrong(
 ) -> None:
     """A signature that is wrong in its first byte, and one in its last, in 400 timed pairs.
 
-    A finding is a difference that shows in two batches of them; the report tells what this link
-    could resolve.
+    A finding is a difference that shows in two batches of them, of which a plain one ends at a
+    quarter or half; the report tells what this link could resolve.
 
     Usual cause: ``==``, or a loop that ends at the first byte that differs.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 import random
 import socket
@@ -20,6 +21,8 @@ from hil.auth.raw import Outcome, RawClient, Request, request
 from hil.errors import Finding
 
 MS = 1e-3
+# Of a batch's pairs: the first look at a difference.
+QUARTER = timing.PAIRS // 4
 NAMES = "one", "other"
 
 # --- against others' figures ----------------------------------------------------------------------
@@ -110,9 +113,23 @@ def test_the_order_is_drawn_anew_for_each_batch() -> None:
         return 2.0 if which else 1.0
 
     timing.compare(ask, NAMES, seed=1)
-    assert len(asked) == 2 * 2 * timing.PAIRS
     assert {sum(asked[i : i + 2]) for i in range(0, len(asked), 2)} == {1}
     assert asked[: len(asked) // 2] != asked[len(asked) // 2 :]
+
+
+@given(st.integers(0, 2**32))
+def test_each_goes_first_in_half_of_the_pairs_at_each_look(seed: int) -> None:
+    asked: list[int] = []
+
+    def ask(which: int) -> float:
+        asked.append(which)
+        return 0.0
+
+    timing.compare(ask, NAMES, seed=seed)
+    firsts = asked[::2]
+    assert len(firsts) == timing.PAIRS
+    for look in (timing.PAIRS // 4, timing.PAIRS // 2, timing.PAIRS):
+        assert sum(firsts[:look]) == look // 2
 
 
 def test_the_order_is_another_each_time_and_can_be_had_again_by_its_seed() -> None:
@@ -223,6 +240,61 @@ def test_p_is_as_likely_small_as_it_says(noise: Noise) -> None:
     assert distance < 2.23 / math.sqrt(runs)
 
 
+@pytest.mark.parametrize("pairs", [QUARTER, 2 * QUARTER, timing.PAIRS])
+def test_no_look_is_wrong_more_often_than_its_share(pairs: int) -> None:
+    """Exactly, by counting: of the 2^n equally likely signs of n ranks, those that the look takes
+    for a difference. Out there the normal approximation errs on the safe side."""
+    ways = [1] + [0] * (pairs * (pairs + 1) // 2)
+    for rank in range(1, pairs + 1):
+        for total in range(len(ways) - 1, rank - 1, -1):
+            ways[total] += ways[total - rank]
+    share = timing.EARLY if pairs < timing.PAIRS else timing.ALPHA - 2 * timing.EARLY
+    taken = range(len(ways) // 2 + 1, len(ways))
+    first = bisect.bisect(taken, -share, key=lambda total: -_p_of(total, pairs))
+    assert 0.2 * share < 2 * sum(ways[taken[first] :]) / 2**pairs <= share
+
+
+def _p_of(total: int, pairs: int) -> float:
+    """The p of differences of which the positive ranks have this sum."""
+    differences = []
+    for rank in range(pairs, 0, -1):
+        positive = rank <= total
+        total -= rank * positive
+        differences.append(rank if positive else -rank)
+    return timing.signed_rank(differences)[1]
+
+
+@pytest.mark.parametrize("noise", [gaussian, heavy_tail, autocorrelated, scheduled])
+def test_three_looks_are_wrong_no_more_often_than_one(
+    noise: Noise, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At 1 in 20 in place of 1 in 10 000, which shows in 1000 batches: 50, and up to four standard
+    deviations more. Three looks with 1 in 20 each would be wrong in about 100."""
+    monkeypatch.setattr(timing, "ALPHA", 0.05)
+    monkeypatch.setattr(timing, "EARLY", 0.005)
+    monkeypatch.setattr(timing, "_Z", statistics.NormalDist().inv_cdf(1 - 0.05 / 2))
+    wrong = 0
+    for seed in range(1000):
+        compared = timing.compare(link(noise, seed), NAMES, seed=seed, pairs=40, least=0.0)
+        wrong += compared.batches[0].shows(0.0)
+    assert 20 < wrong < 50 + 4 * math.sqrt(1000 * 0.05 * 0.95)
+
+
+def test_a_plain_difference_takes_a_quarter_of_the_pairs() -> None:
+    """An unknown user's password that is not hashed: 8 ms, for a hash of 8 ms."""
+    for noise in (gaussian, drifting, heavy_tail, collected):
+        compared = timing.compare(link(noise, 1, difference=8), NAMES, seed=1)
+        assert compared.differs
+        assert [batch.pairs for batch in compared.batches] == [QUARTER, QUARTER]
+
+
+def test_a_difference_that_is_just_large_enough_takes_all_pairs() -> None:
+    """A quarter of them does not tell it from one that is too small to matter."""
+    compared = timing.compare(link(gaussian, 1, difference=0.2), NAMES, seed=1, least=0.18 * MS)
+    assert compared.differs
+    assert [batch.pairs for batch in compared.batches] == [timing.PAIRS] * 2
+
+
 @pytest.mark.parametrize("noise", [gaussian, heavy_tail, drifting, scheduled, collected])
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_difference_that_can_be_resolved_is_found(noise: Noise, sign: int) -> None:
@@ -251,7 +323,7 @@ def test_a_difference_that_does_not_come_again_is_no_finding() -> None:
     def ask(which: int) -> float:
         nonlocal asked
         asked += 1
-        return which * MS if asked <= 2 * timing.PAIRS else 0.0
+        return which * MS if asked <= 2 * QUARTER else 0.0
 
     compared = timing.compare(ask, NAMES, seed=1)
     assert len(compared.batches) == 2
@@ -265,7 +337,7 @@ def test_a_difference_that_turns_around_is_no_finding() -> None:
     def ask(which: int) -> float:
         nonlocal asked
         asked += 1
-        return (which if asked <= 2 * timing.PAIRS else 1 - which) * MS
+        return (which if asked <= 2 * QUARTER else 1 - which) * MS
 
     assert not timing.compare(ask, NAMES, seed=1).differs
 
