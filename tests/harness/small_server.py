@@ -17,6 +17,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 KEY = os.fsencode(os.environ["SECRET"])
+PASSWORD = os.environ["PASSWORD"]
 
 
 def b64(data: bytes) -> str:
@@ -61,7 +62,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        right = {"username": "alice", "password": os.environ["PASSWORD"]}
+        right = {"username": "alice", "password": PASSWORD}
         if told == right:
             self.answer(200, {"token": issued()})
         else:
@@ -71,6 +72,9 @@ class Handler(BaseHTTPRequestHandler):
         given = self.headers.get("Authorization") or ""
         if self.path == "/crash":
             os._exit(3)
+        elif self.path == "/basic":
+            right = given == "Basic " + base64.b64encode(f"alice:{PASSWORD}".encode()).decode()
+            self.answer(200 if right else 401, {"ok": right})
         elif self.path == "/key":
             right = given == f"Apikey {os.environ.get('API_KEY')}"
             self.answer(200 if right else 401, {"ok": right})
@@ -85,7 +89,7 @@ class Handler(BaseHTTPRequestHandler):
 if __name__ == "__main__":
     if len(sys.argv) > 1 and sys.argv[1] == "fails":
         sys.stdout.write(f"my key is {os.environ['SECRET']}\n")
-        raise SystemExit(f"cannot open the database, {os.environ['PASSWORD']}")
+        raise SystemExit(f"cannot open the database, {PASSWORD}")
     if len(sys.argv) > 1 and sys.argv[1] == "lacks":
         import a_package_that_nobody_has  # noqa: F401
     if len(KEY) < int(os.environ.get("LEAST", "0")):
