@@ -13,6 +13,7 @@ import pytest
 from hil.auth import timing, verdict
 from hil.auth.challenge import challenge
 from hil.auth.client import basic
+from hil.auth.default_credentials import default_pairs
 from hil.auth.redaction import hidden
 from hil.check import check, must, should
 from hil.errors import Finding
@@ -244,20 +245,26 @@ def test_junk_in_base64_is_refused(
     verdict.refused_all(answers, "base64 and nothing else", status=profile.wrong_password)
 
 
-@check("BAS-12", must, "OpenMV docs 10.9")
-def test_empty_credentials_are_refused(
+@check("BAS-12", must, "OpenMV docs 10.9; ASVS 6.3.2")
+def test_empty_and_default_credentials_are_refused(
     api: Api, raw: RawClient, profile: Profile, credentials: Credentials
 ) -> None:
-    """Usual cause: an unset password that equals the empty one."""
-    answers = verdict.probe(
-        raw,
-        {
-            "no user": compose(api, "", credentials.password),
-            "no password": compose(api, credentials.user, ""),
-            "neither": compose(api, "", ""),
-        },
+    """Nor, where there is no login for LOG-37 to try, do those that devices are shipped with, or
+    that the system's own document publishes, open it.
+
+    Usual cause: an unset password that equals the empty one; one that nobody has to change.
+    """
+    pairs: dict[str, tuple[str, str]] = {
+        "no user": ("", credentials.password),
+        "no password": (credentials.user, ""),
+        "neither": ("", ""),
+    }
+    if profile.given_login is None:
+        pairs |= default_pairs(credentials.user, profile.published.passwords)
+    answers = verdict.probe(raw, {name: compose(api, *pair) for name, pair in pairs.items()})
+    verdict.refused_all(
+        answers, "empty and default credentials are refused", status=profile.wrong_password
     )
-    verdict.refused_all(answers, "empty credentials", status=profile.wrong_password)
 
 
 @check("BAS-13", must, "cross-scheme")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -207,18 +208,20 @@ def test_a_user_code_is_no_device_code(
     verdict.refused(answer, "the device code is demanded", status=refused(profile))
 
 
-@check("DEV-08", must, "RFC 8628 §6.1")
-def test_only_the_right_user_code_lets_a_device_in(
+@check("DEV-08", must, "RFC 8628 §3.3, §6.1")
+def test_only_the_right_user_code_of_a_user_lets_a_device_in(
     raw: RawClient,
     profile: Profile,
     device: DeviceFlow,
     waiting: Waiting,
     remark: Callable[[str, object], None],
 ) -> None:
-    """A wrong one is refused, and the device goes on waiting. Whether the right one may be written
+    """A wrong one is refused, and the device goes on waiting. So it does for the right one from
+    somebody who has not logged in, or has a wrong password. Whether the right one may be written
     in lower case is remarked.
 
-    Usual cause: whatever is written lets the oldest device in.
+    Usual cause: whatever is written lets the oldest device in; the page asks for a password, and
+    nobody looks at it.
     """
     wrong = waiting.user_code[::-1]
     if wrong == waiting.user_code:
@@ -227,6 +230,15 @@ def test_only_the_right_user_code_lets_a_device_in(
         device.approve(waiting, wrong), "a wrong code", status={400, 401, 403, 404, 422, 429}
     )
     verdict.refused(device.poll(waiting), "nobody has let it in", status=refused(profile) | {429})
+    strangers = {"without a login": device.start()}
+    device.approve_without_login(strangers["without a login"])
+    if profile.device.approval.password_field:
+        strangers["with a wrong password"] = device.start()
+        with suppress(Finding):  # the way may end before the page for the code: a refusal, too
+            device.approve(strangers["with a wrong password"], password="wrong")
+    # What the page says to a stranger is its own affair: a form for the login, a redirection.
+    polls = {f"let in {how}": device.poll(one) for how, one in strangers.items()}
+    verdict.refused_all(polls, "only a user who has logged in lets it in", status=refused(profile))
     other = device.start()
     lower = device.approve(other, other.user_code.lower())
     remark("user code in lower case", "accepted" if lower.status == 200 else "refused")

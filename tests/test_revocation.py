@@ -173,10 +173,15 @@ def only_these_are_dead(
 
 @check("REV-05", must, "connexion tutorial (ApiError 503)")
 def test_without_its_store_nobody_gets_in(
-    api: Api, raw: RawClient, profile: Profile, token: SecretStr, services: ServiceControl
+    target: Target,
+    api: Api,
+    raw: RawClient,
+    profile: Profile,
+    token: SecretStr,
+    services: ServiceControl,
 ) -> None:
     """503, for sound and for revoked tokens, and never 200; when the store is back, so is the
-    server, and what was revoked is still dead.
+    server, and what was revoked is still dead. LEAK-02 does not count these 503.
 
     Usual cause: ``except ConnectionError: return False``, which says "not revoked".
     """
@@ -185,7 +190,7 @@ def test_without_its_store_nobody_gets_in(
         pytest.skip("its profile names no store: the target keeps the list itself")
     revoked = api.token()
     logged_out(api, raw, revoked)
-    with services.down(logout.store):
+    with services.down(logout.store), target.record.promised(logout.store_down):
         answers = verdict.probe(
             raw,
             {
@@ -196,6 +201,9 @@ def test_without_its_store_nobody_gets_in(
         )
         verdict.refused_all(answers, "the store is down", status={logout.store_down})
     verdict.accepted(use(api, raw, token), "a sound token, when the store is back")
+    if logout.survives_restart:
+        answer = use(api, raw, revoked)
+        verdict.refused(answer, "a revoked token, when the store is back", status=profile.bad_token)
 
 
 @check("REV-06", should, "tutorial code (ResponseError → 503)")

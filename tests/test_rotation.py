@@ -7,7 +7,7 @@ once for each target, recorded, and each check judges its own promise by the rec
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -342,6 +342,13 @@ def resigned(answer: Answer, api: Api, profile: Profile, key: bytes) -> SecretSt
     return tokens.sign(SecretStr(issued.rpartition(".")[0]), key)
 
 
+@pytest.fixture
+def without_a_key(target: Target) -> Iterator[None]:
+    """The bench takes the signing key away: 503, no service, is an answer and no failure."""
+    with target.record.promised(503):
+        yield
+
+
 class ShortKey(NamedTuple):
     """What became of a key's file of a wrong length, after a reboot.
 
@@ -359,6 +366,7 @@ class ShortKey(NamedTuple):
 
 @pytest.fixture
 def short_keys(
+    without_a_key: None,
     target: Target,
     api: Api,
     raw: RawClient,
@@ -475,6 +483,7 @@ def judge_key(
 
 
 @check("ROT-11", must, "robustness")
+@pytest.mark.usefixtures("without_a_key")
 @pytest.mark.timeout(1800)  # on a real board: two boots for each cut
 def test_a_power_cut_leaves_a_sound_key_or_none(
     api: Api,
@@ -554,6 +563,7 @@ def _come_up(reboot: RebootControl, when: str) -> None:
 
 
 @check("ROT-12", should, "ASVS 16.5.3")
+@pytest.mark.usefixtures("without_a_key")
 def test_a_key_that_cannot_be_kept_is_not_used(
     api: Api,
     raw: RawClient,

@@ -3,7 +3,7 @@ lets it in."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
@@ -12,8 +12,8 @@ from ..errors import Finding
 from ..secrets import SecretStr
 from . import verdict
 from .client import FORM
-from .forms import forms
-from .raw import Answer, RawClient, Request
+from .forms import Form, forms
+from .raw import Answer, Header, RawClient, Request
 
 if TYPE_CHECKING:
     import httpx
@@ -69,90 +69,125 @@ class DeviceFlow:
         """What the device gets now."""
         return self._raw.send(self.compose_poll(waiting.device_code))
 
-    def approve(self, waiting: Waiting, user_code: str | None = None) -> Answer:
+    def approve(
+        self, waiting: Waiting, user_code: str | None = None, *, password: str | None = None
+    ) -> Answer:
         """The user goes the way to the page for the code, logs in, and writes it there.
 
         :param user_code: another code than the device shows
+        :param password: another one than the user's
         :returns: the answer to the form with the code
         :raises Finding: the way does not lead to such a page
         """
-        wanted = self._wanted(user_code or waiting.user_code)
+        wanted = self._wanted(user_code or waiting.user_code, password)
         path = self._device.approval.path
-        if path is None:
-            return self._walk(waiting, wanted)
-        return self._raw.send(
-            self._api.compose("POST", path, [("Content-Type", FORM)], urlencode(wanted).encode())
-        )
+        if path is not None:
+            return self._raw.send(self._compose_form(path, wanted))
+        with _browser() as browser:
+            page, form = self._page_for_the_code(browser, waiting, wanted)
+            target = urljoin(str(page.url), form.action)
+            cookies = browser.build_request("POST", target).headers.get("Cookie")
+            shown: list[Header] = [("Cookie", SecretStr(cookies))] if cookies else []
+            return self._raw.send(self._compose_form(target, form.filled(wanted), shown))
+
+    def approve_without_login(self, waiting: Waiting) -> Answer:
+        """Whoever has seen the code sends it where the user would: alone, without user, password,
+        cookies, and what else the way to the page would have given them.
+
+        :raises Finding: no way leads to such a page
+        """
+        field = self._device.approval.user_code_field
+        target = self._device.approval.path
+        if target is None:
+            with _browser() as browser:
+                wanted = self._wanted(waiting.user_code)
+                page, form = self._page_for_the_code(browser, waiting, wanted)
+                target = urljoin(str(page.url), form.action)
+        return self._raw.send(self._compose_form(target, {field: waiting.user_code}))
 
     def provider_code(self, waiting: Waiting) -> SecretStr:
         """The code with which the provider has sent the browser back, used by that.
 
         :raises Finding: the way does not lead back from a provider
         """
-        seen = [str(page.url) for page in self._pages(waiting, self._wanted(waiting.user_code))]
+        with _browser() as browser:
+            pages = self._pages(browser, waiting, self._wanted(waiting.user_code))
+            seen = [str(page.url) for page in pages]
         for address in seen:
             code = parse_qs(urlsplit(address).query).get("code")
             if code and self._is_ours(address):
                 return SecretStr(code[0])
         raise Finding(
             "promised: the provider sends the browser back with a code\n"
-            f"got: the way ends at {urlsplit(seen[-1]).netloc}{urlsplit(seen[-1]).path}"
+            f"got: the way ends at {_shown(seen[-1])}"
         )
 
-    def _wanted(self, user_code: str) -> dict[str, str]:
+    def _wanted(self, user_code: str, password: str | None = None) -> dict[str, str]:
         approval, credentials = self._device.approval, self._api.credentials
         wanted = {**approval.fill, approval.user_code_field: user_code}
         if approval.user_field:
             wanted[approval.user_field] = credentials.user
         if approval.password_field:
-            wanted[approval.password_field] = credentials.password
+            wanted[approval.password_field] = password or credentials.password
         return wanted
 
-    def _walk(self, waiting: Waiting, wanted: Mapping[str, str]) -> Answer:
+    def _page_for_the_code(
+        self, browser: httpx.Client, waiting: Waiting, wanted: Mapping[str, str]
+    ) -> tuple[httpx.Response, Form]:
+        """:raises Finding: the user's way does not lead there"""
         field = self._device.approval.user_code_field
         page = None
-        for page in self._pages(waiting, wanted):
+        for page in self._pages(browser, waiting, wanted):
             form = next((one for one in forms(page.text) if field in one.values), None)
             if form is not None:
-                target = urljoin(str(page.url), form.action)
-                return self._raw.send(self._compose_form(target, form.filled(wanted)))
+                return page, form
         assert page is not None, "there is a first page"
         raise Finding(
             "promised: the user comes to a page for the code\n"
             f"got: the way ends at {_shown(str(page.url))} ({page.status_code})"
         )
 
-    def _pages(self, waiting: Waiting, wanted: Mapping[str, str]) -> Iterator[httpx.Response]:
-        """The pages on the user's way, each first form filled in and sent, with cookies as a
-        browser has them, at whatever servers the way leads to."""
-        import httpx
-
+    def _pages(
+        self, browser: httpx.Client, waiting: Waiting, wanted: Mapping[str, str]
+    ) -> Iterator[httpx.Response]:
+        """The pages on the user's way, each first form filled in and sent, at whatever servers the
+        way leads to."""
         address = verdict.text_in(waiting.answer, self._device.approval.start)
-        with httpx.Client(follow_redirects=True, trust_env=False, timeout=10.0) as browser:
-            page = _send(browser, address, {}, post=False)
-            for _ in range(_STEPS):
-                yield page
-                found = forms(page.text)
-                if not found:
-                    return
-                target = urljoin(str(page.url), found[0].action)
-                filled = found[0].filled(wanted)
-                page = _send(browser, target, filled, post=found[0].method == "post")
+        page = _send(browser, address, {}, post=False)
+        for _ in range(_STEPS):
+            yield page
+            found = forms(page.text)
+            if not found:
+                return
+            target = urljoin(str(page.url), found[0].action)
+            filled = found[0].filled(wanted)
+            page = _send(browser, target, filled, post=found[0].method == "post")
 
     def _is_ours(self, address: str) -> bool:
         return urlsplit(address).netloc == urlsplit(self._api.base_url).netloc
 
-    def _compose_form(self, address: str, fields: Mapping[str, str]) -> Request:
-        """:raises Finding: the form does not lead to the target"""
-        if not self._is_ours(address):
+    def _compose_form(
+        self, address: str, fields: Mapping[str, str], headers: Iterable[Header] = ()
+    ) -> Request:
+        """:param address: a URL, or a path of the target
+        :raises Finding: the form does not lead to the target
+        """
+        parts = urlsplit(address)
+        if parts.netloc and not self._is_ours(address):
             raise Finding(
                 f"promised: the form for the code leads to {self._api.base_url}\n"
                 f"got: it leads to {_shown(address)}"
             )
-        parts = urlsplit(address)
         target = SecretStr(f"{parts.path}?{parts.query}" if parts.query else parts.path)
         body = urlencode(fields).encode()
-        return self._api.compose("POST", target, [("Content-Type", FORM)], body)
+        return self._api.compose("POST", target, [("Content-Type", FORM), *headers], body)
+
+
+def _browser() -> httpx.Client:
+    """It follows redirections and keeps cookies."""
+    import httpx
+
+    return httpx.Client(follow_redirects=True, trust_env=False, timeout=10.0)
 
 
 def _shown(address: str) -> str:

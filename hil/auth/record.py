@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,7 +26,8 @@ class ServerError:
     :ivar check: the check under way, empty before the first
     :ivar request: what was sent, redacted
     :ivar answer: what came back, redacted
-    :ivar failed: not a deliberate refusal (:attr:`hil.auth.answer.Answer.server_failed`)
+    :ivar failed: not a deliberate refusal (:attr:`hil.auth.answer.Answer.server_failed`), nor
+        promised at that time
     """
 
     check: str
@@ -45,6 +48,7 @@ class Record:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._check = ""
+        self._promised: frozenset[int] = frozenset()
         self._kept: dict[bool, int] = Counter()
         self.counts: Counter[Outcome] = Counter()
         self.server_errors: list[ServerError] = []
@@ -58,19 +62,31 @@ class Record:
         """The answers from now on belong to this check."""
         self._check = check_id
 
+    @contextmanager
+    def promised(self, status: int) -> Iterator[None]:
+        """Inside, the bench has taken from the target what it needs, and this 5xx is the right
+        answer."""
+        before = self._promised
+        self._promised = before | {status}
+        try:
+            yield
+        finally:
+            self._promised = before
+
     def observe(self, answer: Answer) -> None:
         """One answer came, or none did."""
         with self._lock:
             self.counts[answer.outcome] += 1
-            if answer.outcome.name != "SERVER_ERROR" or self._kept[answer.server_failed] >= _KEPT:
+            failed = answer.server_failed and answer.status not in self._promised
+            if answer.outcome.name != "SERVER_ERROR" or self._kept[failed] >= _KEPT:
                 return
-            self._kept[answer.server_failed] += 1
+            self._kept[failed] += 1
             error = ServerError(
                 self._check,
                 answer.status or 500,
                 repr(answer.request),
                 repr(answer),
-                answer.server_failed,
+                failed,
             )
             self.server_errors.append(error)
             self.bodies.append((error, answer.body[:_BODY]))

@@ -1,7 +1,8 @@
 """A server with token login, of the standard library only, for tests of process targets.
 
 ``PORT`` is where it listens; ``SECRET``, ``PASSWORD`` and ``API_KEY`` are what it is given. With a
-``STORE`` port, ``/data`` is 503 while nobody listens there. ``/crash`` ends it.
+``STORE`` port, ``/data`` and ``/logout`` are 503 while nobody listens there. ``REFUSES`` is the
+status for a token that is none. ``/crash`` ends it.
 """
 
 from __future__ import annotations
@@ -11,12 +12,15 @@ import hashlib
 import hmac
 import json
 import os
+import secrets
 import socket
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 KEY = os.fsencode(os.environ["SECRET"])
+PASSWORD = os.environ["PASSWORD"]
+REVOKED: set[str] = set()
 
 
 def b64(data: bytes) -> str:
@@ -28,7 +32,7 @@ def signature(signed: str) -> str:
 
 
 def issued() -> str:
-    claims = {"sub": "alice", "exp": int(time.time()) + 600}
+    claims = {"sub": "alice", "exp": int(time.time()) + 600, "jti": secrets.token_hex(8)}
     parts = [{"alg": "HS256", "typ": "JWT"}, claims]
     signed = ".".join(b64(json.dumps(part).encode()) for part in parts)
     return f"{signed}.{signature(signed)}"
@@ -45,7 +49,7 @@ def sound(token: str) -> bool:
 
 def store_is_up() -> bool:
     try:
-        socket.create_connection(("127.0.0.1", int(os.environ.get("STORE", "0"))), 1).close()
+        socket.create_connection(("127.0.0.1", int(os.environ.get("STORE", "0"))), 5).close()
     except OSError:
         return "STORE" not in os.environ
     return True
@@ -59,11 +63,28 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
+    @property
+    def token(self) -> str:
+        scheme, _, token = (self.headers["Authorization"] or "").partition(" ")
+        return token if scheme == "Bearer" and token not in REVOKED and sound(token) else ""
+
     def do_POST(self) -> None:
+        if self.path == "/logout":
+            self.log_out()
+            return
         told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        right = {"username": "alice", "password": os.environ["PASSWORD"]}
+        right = {"username": "alice", "password": PASSWORD}
         if told == right:
             self.answer(200, {"token": issued()})
+        else:
+            self.answer(401, {})
+
+    def log_out(self) -> None:
+        if not store_is_up():
+            self.answer(503, {})
+        elif token := self.token:
+            REVOKED.add(token)
+            self.answer(200, {})
         else:
             self.answer(401, {})
 
@@ -71,21 +92,24 @@ class Handler(BaseHTTPRequestHandler):
         given = self.headers.get("Authorization") or ""
         if self.path == "/crash":
             os._exit(3)
+        elif self.path == "/basic":
+            right = given == "Basic " + base64.b64encode(f"alice:{PASSWORD}".encode()).decode()
+            self.answer(200 if right else 401, {"ok": right})
         elif self.path == "/key":
             right = given == f"Apikey {os.environ.get('API_KEY')}"
             self.answer(200 if right else 401, {"ok": right})
         elif not store_is_up():
             self.answer(503, {})
-        elif given.startswith("Bearer ") and sound(given[7:]):
+        elif self.token:
             self.answer(200, {"ok": True})
         else:
-            self.answer(401, {})
+            self.answer(int(os.environ.get("REFUSES", "401")) if given else 401, {})
 
 
 if __name__ == "__main__":
     if len(sys.argv) > 1 and sys.argv[1] == "fails":
         sys.stdout.write(f"my key is {os.environ['SECRET']}\n")
-        raise SystemExit(f"cannot open the database, {os.environ['PASSWORD']}")
+        raise SystemExit(f"cannot open the database, {PASSWORD}")
     if len(sys.argv) > 1 and sys.argv[1] == "lacks":
         import a_package_that_nobody_has  # noqa: F401
     if len(KEY) < int(os.environ.get("LEAST", "0")):

@@ -58,6 +58,24 @@ def test_server_errors_are_kept_with_their_check() -> None:
     assert record.counts == {Outcome.SERVER_ERROR: 2, Outcome.ACCEPTED: 1}
 
 
+def test_what_is_promised_for_a_while_is_no_failure_meanwhile() -> None:
+    record = Record()
+    with record.promised(503):
+        record.observe(answer(503))
+        with record.promised(502):
+            record.observe(answer(502))
+        record.observe(answer(502))
+        record.observe(answer(500))
+    record.observe(answer(503))
+    assert [(e.status, e.failed) for e in record.server_errors] == [
+        (503, False),
+        (502, False),
+        (502, True),
+        (500, True),
+        (503, True),
+    ]
+
+
 def test_its_memory_has_an_end_and_failures_have_a_share_of_their_own() -> None:
     record = Record()
     for _ in range(1000):

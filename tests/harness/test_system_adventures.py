@@ -25,7 +25,11 @@ CASES = {
     "oidc-sound": ("test_device_code and not guessing", set(), set()),
     "oidc-sound-claims": ("id_token", set(), set()),
     "api-key-documented": ("test_api_key", {"KEY-08"}, {"KEY-09"}),
-    "basic-documented": ("test_basic and not guessing", {"BAS-01", "BAS-02", "BAS-04"}, set()),
+    "basic-documented": (
+        "test_basic and not guessing",
+        {"BAS-01", "BAS-02", "BAS-04", "BAS-12"},
+        set(),
+    ),
     "tokens-documented": (
         TOKENS,
         {"BRR-03", "REF-14"},

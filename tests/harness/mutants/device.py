@@ -123,7 +123,7 @@ DEVICE = (
     ),
     FeatureMutant(
         "lets the oldest device in, whatever is typed",
-        "DEV-05 DEV-08 DEV-10",
+        "DEV-05 DEV-08",
         (
             (
                 "auth/device.py",
@@ -132,6 +132,43 @@ DEVICE = (
             ),
         ),
         "there is one device",
+    ),
+    FeatureMutant(
+        "asks for a password to let a device in, and looks at none",
+        "DEV-08",
+        (
+            (
+                "routes/device.py",
+                "        if not await password_is_right(request, user, password):\n",
+                "        if not password:\n",
+            ),
+        ),
+        "the form is there, and the check is to come",
+    ),
+    FeatureMutant(
+        "lets a device in by its code alone",
+        "DEV-08",
+        (
+            (
+                "routes/device.py",
+                '        user_code, user = typed.get("user_code", ""), typed.get("user", "")\n',
+                '        user_code = typed.get("user_code", "")\n'
+                '        user = typed.get("user", settings.get("user"))\n',
+            ),
+            (
+                "routes/device.py",
+                "        if not (user_code and user and password):\n",
+                "        if not user_code:\n",
+            ),
+            (
+                "routes/device.py",
+                "        if not await password_is_right(request, user, password):\n",
+                '        if "password" in typed and not await password_is_right(\n'
+                "            request, user, password\n"
+                "        ):\n",
+            ),
+        ),
+        "the code stands on the device, so whoever has it stands before it",
     ),
     FeatureMutant(
         "fails on a wrong user code",
