@@ -13,7 +13,7 @@ import time
 import uuid
 
 import jwt
-from aiohttp import web
+from aiohttp import HttpVersion10, web
 from aiohttp.http_exceptions import HttpProcessingError
 from users import DoesNotExist, PasswordDoesNotMatch, User, Users
 
@@ -113,6 +113,15 @@ def user_of(jwt_token):
 
 
 @web.middleware
+async def http_1(request, handler):
+    """aiohttp takes a request line without a version for HTTP/0.9, and answers it with a status
+    line, which that has not (RFC 9112 section 2.3)."""
+    if request.version < HttpVersion10:
+        request.transport.abort()
+    return await handler(request)
+
+
+@web.middleware
 async def auth_middleware(request, handler):
     request["user"] = None
     given = request.headers.getall("authorization", [])
@@ -137,7 +146,7 @@ def untold(record):
 
 logging.getLogger("aiohttp.server").addFilter(untold)
 
-app = web.Application(middlewares=[auth_middleware], client_max_size=16 * 1024)
+app = web.Application(middlewares=[http_1, auth_middleware], client_max_size=16 * 1024)
 app.on_response_prepare.append(anonymous)
 app.router.add_route("POST", "/login", login)
 app.router.add_route("GET", "/get-user", login_required(get_user))
