@@ -89,6 +89,7 @@ def test_a_401_carries_a_bearer_challenge(api: Api, raw: RawClient, profile: Pro
 
     Usual cause: microdot's TokenAuth only calls ``abort(401)``.
     """
+    profile.demand_challenge()
     if not profile.resource.scheme and profile.refusals.missing != 401:
         raise NotPromised(f"it refuses a request without a token by {profile.refusals.missing}")
     answer = raw.send(api.compose_resource())
