@@ -89,6 +89,7 @@ def test_a_401_carries_a_bearer_challenge(api: Api, raw: RawClient, profile: Pro
 
     Usual cause: microdot's TokenAuth only calls ``abort(401)``.
     """
+    profile.demand_challenge()
     if not profile.resource.scheme and profile.refusals.missing != 401:
         raise NotPromised(f"it refuses a request without a token by {profile.refusals.missing}")
     answer = raw.send(api.compose_resource())
@@ -323,27 +324,28 @@ def _two_fields(api: Api, raw: RawClient, profile: Profile, *credentials: str) -
 def test_a_token_anywhere_else_is_refused(
     api: Api, raw: RawClient, profile: Profile, token: SecretStr
 ) -> None:
-    """In the query, a form, a cookie, and in other fields.
+    """In the query, a cookie, other fields, and a form, where the resource takes a body.
 
     Usual cause: a framework that looks in several places.
     """
     value = api.authorization(token)
-    path, form = profile.resource.path, "application/x-www-form-urlencoded"
-    answers = verdict.probe(
-        raw,
-        {
-            "query": api.compose_resource(target=f"{path}?access_token={token}"),
-            "form": api.compose_resource(body=f"access_token={token}".encode(), content_type=form),
-            "cookie": api.compose_resource(
-                headers=[("Cookie", f"access_token={token}; token={token}")]
-            ),
-            "X-Authorization": api.compose_resource(headers=[("X-Authorization", value)]),
-            "Proxy-Authorization": api.compose_resource(headers=[("Proxy-Authorization", value)]),
-            "X-Access-Token": api.compose_resource(headers=[("X-Access-Token", token)]),
-        },
-    )
+    requests = {
+        "query": api.compose_resource(target=f"{profile.resource.path}?access_token={token}"),
+        "cookie": api.compose_resource(
+            headers=[("Cookie", f"access_token={token}; token={token}")]
+        ),
+        "X-Authorization": api.compose_resource(headers=[("X-Authorization", value)]),
+        "Proxy-Authorization": api.compose_resource(headers=[("Proxy-Authorization", value)]),
+        "X-Access-Token": api.compose_resource(headers=[("X-Access-Token", token)]),
+    }
+    if profile.resource.given_body is not None:
+        requests["form"] = api.compose_resource(
+            body=f"access_token={token}".encode(), content_type="application/x-www-form-urlencoded"
+        )
     verdict.refused_all(
-        answers, "a token is taken from Authorization only", status=profile.no_token
+        verdict.probe(raw, requests),
+        "a token is taken from Authorization only",
+        status=profile.no_token,
     )
 
 
