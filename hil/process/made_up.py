@@ -29,6 +29,9 @@ ADDRESS = "127.0.0.1"
 # is started again finds its port free, however many connections there have been meanwhile.
 _PORTS = range(20_000, 32_768)
 _TRIES = 200
+# The key of one byte that a check gives out is no secret: hidden wherever its letter stands, it
+# would leave nothing to read.
+_LEAST_HIDDEN = 4
 
 
 @dataclass
@@ -74,7 +77,11 @@ class MadeUp:
         """What goes into the places of these."""
         made = {found: self._value(found) for found in used}
         shown = ("port", "state", "python", "provider")
-        hidden = {SecretStr(text) for found, text in made.items() if found.what not in shown}
+        hidden = {
+            SecretStr(text)
+            for found, text in made.items()
+            if found.what not in shown and len(text) >= _LEAST_HIDDEN
+        }
         self.every += [one for one in hidden if one and one not in self.every]
         return made
 
