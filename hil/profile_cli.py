@@ -101,7 +101,7 @@ def as_yaml(found: Learned, url: str, user: str) -> str:
     from ruamel.yaml.comments import CommentedMap
 
     made = CommentedMap()
-    made["title"] = url.split("://", 1)[1].rstrip("/")
+    made["title"] = found.title or url.split("://", 1)[1].rstrip("/")
     made["source"] = "TODO: the document that promises what follows"
     made["user"] = user
     if found.login:
@@ -117,6 +117,8 @@ def as_yaml(found: Learned, url: str, user: str) -> str:
         )
     if found.resource:
         made["resource"] = _with_json(found.resource)
+    if found.whose:
+        made["whose"] = CommentedMap(found.whose)
     if found.basic:
         basic = CommentedMap({"answer": "TODO", **found.basic})
         made["basic"] = basic

@@ -133,7 +133,8 @@ def sound_body(api: Api, token: str) -> bytes:
 def body_missing(profile: Profile) -> set[int]:
     """Statuses for a request whose body has not come."""
     body = profile.resource.given_body
-    return {400, 411, body.missing_status} if body else {400, 411, *profile.wrong_password}
+    own = {body.missing_status} if body else profile.wrong_password | profile.malformed
+    return {400, 411, *own}
 
 
 def in_chunks(data: bytes) -> bytes:

@@ -159,6 +159,10 @@ class Refusals(Part):
     :ivar missing: no credentials at all
     :ivar token: a token that is malformed, forged or expired
     :ivar password: a wrong password, or a user that there is not
+    :ivar malformed: a body that is no sound JSON, lacks a field or has one of another kind; 400 is
+        in order, too, as the general one (RFC 9110 section 15.5)
+    :ivar method: another method at the login. 405, unless a further route, which takes it, has a
+        pattern that matches the login's path: then that route's own refusal is in order, too
     :ivar throttled: what a target may answer instead after many wrong passwords; None: it never
         does
     :ivar challenge: a 401 says how to come in (RFC 9110 section 15.5.2); false: nothing of that is
@@ -170,6 +174,8 @@ class Refusals(Part):
     missing: Status = 401
     token: Status = 401
     password: Status = 401
+    malformed: Status = 400
+    method: Status = 405
     throttled: Status | None = None
     challenge: bool = True
     bodies: Mapping[Literal["missing", "token", "password"], str] = {}

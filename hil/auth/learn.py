@@ -1,18 +1,19 @@
 """What a running server shows of its auth system: a draft of a profile, for a person to finish.
 
 Asked is what a curious client would ask: its OpenAPI description, the usual routes, a login with
-the right password in the usual ways, one with a wrong password, the resource without, with a sound
-and with a forged token. What was not seen is not guessed.
+the right password in the usual ways, one with a wrong password and one without, the resource
+without, with a sound and with a forged token. What was not seen is not guessed. Nothing but GET is
+sent to a described route, unless its name is that of a login: ``POST /shutdown`` is a route, too.
 """
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from ..errors import BenchError
 from ..secrets import SecretStr
@@ -22,6 +23,10 @@ from .challenge import challenge
 if TYPE_CHECKING:
     import httpx
 
+_NAME_OF_LOGIN = re.compile(r"log-?in|sign-?in|session|token|jwt|auth(?!ors?\b)", re.IGNORECASE)
+_NO_LOGIN = re.compile(
+    r"log-?out|sign-?(?:out|up)|regist|reset|revo|refresh|delet|chang|confirm", re.IGNORECASE
+)
 _DESCRIPTIONS = ("/openapi.json", "/swagger.json", "/api/openapi.json")
 _LOGINS = (
     *("/api/login", "/login", "/auth/login", "/api/auth/login", "/token", "/api/token"),
@@ -43,22 +48,39 @@ _WHOLE = (1, 10, 15, 20, 30, 60, 300, 600, 900, 1800, 3600)
 class Learned:
     """What was seen; what was not is None.
 
+    :ivar title: what it calls itself
     :ivar login: method, path, encoding, user_field, password_field, token_field
     :ivar token: lifetime_s, algorithms, type, claims, required_claims
     :ivar resource: method, path, scheme, answer
+    :ivar whose: path, field: a route that tells the user's name
     :ivar basic: path, realm, answer
     :ivar refresh: the name of the refresh token in the login's answer
     :ivar refusals: statuses, by kind
     :ivar tried: what was looked for in vain
     """
 
+    title: str | None = None
     login: dict[str, Any] | None = None
     token: dict[str, Any] | None = None
     resource: dict[str, Any] | None = None
+    whose: dict[str, str] | None = None
     basic: dict[str, Any] | None = None
     refresh: str | None = None
     refusals: dict[str, int] = field(default_factory=dict)
     tried: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Described:
+    """What its OpenAPI description says; paths without parameters only.
+
+    :ivar logins: those that take a POST and are called like a login
+    :ivar reads: those that take a GET
+    """
+
+    title: str | None = None
+    logins: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
 
 
 def learn(
@@ -90,29 +112,47 @@ def learn(
                 f"nothing answers at {url}: {type(error).__name__}",
                 hint="is the server running, and is the URL its base?",
             ) from None
-        found = Learned()
         told = _described(client)
-        token = _login(client, found, user, password, [login] if login else [*told, *_LOGINS])
+        found = Learned(title=told.title)
+        logins = [login] if login else [*told.logins, *_LOGINS]
+        token = _login(client, found, user, password, logins)
         if token:
-            paths = [resource] if resource else [*told, *_RESOURCES]
+            paths = [resource] if resource else [*told.reads, *_RESOURCES]
             _resource(client, found, token, paths)
-        _basic(client, found, user, password, [*told, *_BASIC])
+            _whose(client, found, token, user, [*told.reads, *_RESOURCES])
+        _basic(client, found, user, password, [*told.reads, *_BASIC])
         return found
 
 
-def _described(client: httpx.Client) -> list[str]:
-    """The paths of its OpenAPI description, those without parameters."""
+def _described(client: httpx.Client) -> _Described:
+    """Its OpenAPI description; where there is none, nothing."""
     for path in _DESCRIPTIONS:
         answer = _ask(client, "GET", path)
         if answer is None or answer.status_code != 200:
             continue
         try:
-            paths = answer.json().get("paths", {})
-        except (ValueError, AttributeError):
+            document = answer.json()
+        except ValueError:
             continue
-        if isinstance(paths, dict):
-            return [one for one in paths if isinstance(one, str) and "{" not in one][:40]
-    return []
+        if not isinstance(document, dict) or not isinstance(document.get("paths"), dict):
+            continue
+        routes = {
+            path: operations
+            for path, operations in document["paths"].items()
+            if "{" not in path and isinstance(operations, dict)
+        }
+        logins = [
+            path
+            for path, operations in routes.items()
+            if "post" in operations and _NAME_OF_LOGIN.search(path) and not _NO_LOGIN.search(path)
+        ]
+        reads = [path for path, operations in routes.items() if "get" in operations]
+        about = document.get("info")
+        title = about.get("title") if isinstance(about, dict) else None
+        return _Described(
+            title if isinstance(title, str) else None, tuple(logins[:40]), tuple(reads[:40])
+        )
+    return _Described()
 
 
 def _ask(client: httpx.Client, method: str, path: str, **more: Any) -> httpx.Response | None:
@@ -142,6 +182,7 @@ def _login(
             wrong = _ask(client, "POST", path, **_with_wrong_password(sent, how))
             if wrong is not None:
                 found.refusals["password"] = wrong.status_code
+            _other_refusals(client, found, path, sent, how)
             return SecretStr(text)
     found.tried.append(f"a login: a token for {user!r}'s password at {', '.join(paths[:6])} …")
     return None
@@ -156,6 +197,22 @@ def _attempts(user: str, password: str) -> Iterator[tuple[dict[str, Any], dict[s
                 fields = {user_field: user, password_field: password}
                 yield {key: fields}, {"encoding": encoding, **names}
     yield {"auth": (user.encode(), password.encode())}, {"encoding": "basic"}
+
+
+def _other_refusals(
+    client: httpx.Client, found: Learned, path: str, sent: dict[str, Any], how: Mapping[str, str]
+) -> None:
+    """Those of a login without a password, and by GET, where they are not the usual ones."""
+    if how["encoding"] != "basic":
+        key = "json" if how["encoding"] == "json" else "data"
+        rest = {name: text for name, text in sent[key].items() if name != how["password_field"]}
+        lacking = _ask(client, "POST", path, **{key: rest})
+        usual = (400, found.refusals.get("password"))
+        if lacking is not None and lacking.is_client_error and lacking.status_code not in usual:
+            found.refusals["malformed"] = lacking.status_code
+    other = _ask(client, "GET", path)
+    if other is not None and other.status_code in (401, 403):
+        found.refusals["method"] = other.status_code
 
 
 def _with_wrong_password(sent: dict[str, Any], how: Mapping[str, str]) -> dict[str, Any]:
@@ -230,6 +287,29 @@ def _resource(client: httpx.Client, found: Learned, token: SecretStr, paths: lis
     found.tried.append(f"a resource that the token opens by GET: {', '.join(paths[:6])} …")
 
 
+def _whose(
+    client: httpx.Client, found: Learned, token: SecretStr, user: str, paths: list[str]
+) -> None:
+    if not found.resource:
+        return
+    shown = f"{found.resource['scheme']} {token}".lstrip()
+    for path in dict.fromkeys(paths):
+        if not re.search(r"\bme\b|user|who|profile", path, re.IGNORECASE):
+            continue
+        answer = _ask(client, "GET", path, headers={"Authorization": shown})
+        try:
+            body = answer.json() if answer is not None and answer.is_success else None
+        except ValueError:
+            continue
+        if not isinstance(body, dict):
+            continue
+        names = [name for name, value in body.items() if value == user]
+        if names:
+            found.whose = {"path": path, "field": names[0]}
+            return
+    found.tried.append(f"a route that tells {user!r} whose token it is")
+
+
 def _basic(
     client: httpx.Client, found: Learned, user: str, password: str, paths: list[str]
 ) -> None:
@@ -247,8 +327,3 @@ def _basic(
         found.refusals.setdefault("missing", 401)
         return
     found.tried.append(f"a route for Basic: {', '.join(chain(paths[:4]))} …")
-
-
-def name_of(url: str) -> str:
-    """A word for the file's title."""
-    return urlsplit(url).netloc or url

@@ -61,7 +61,7 @@ class Profile(Part):
     :ivar epoch: the year from whose begin the dates of its tokens count. RFC 7519 section 2 demands
         1970, and so does LOG-04; with 2000, the other checks mean the same moments as the target
     :ivar secret_bytes: length of the signing key
-    :ivar body_limit: the largest request body that is read, bytes
+    :ivar body_limit: the largest request body that is read, bytes; None: no limit is promised
     :ivar boot_timeout_s: seconds from a reset to the first answer
     :ivar idle_timeout_s: seconds after which a silent connection is closed
     :ivar connections: connections at once that a target serves of which the board model, and so
@@ -94,7 +94,9 @@ class Profile(Part):
     refusals: Refusals = Refusals()
     epoch: Epoch = 1970
     secret_bytes: int = Field(default=32, ge=1)
-    body_limit: int = Field(default=16 * 1024, ge=1)
+    given_body_limit: Annotated[int, Field(ge=1)] | None = Field(
+        default=16 * 1024, alias="body_limit"
+    )
     boot_timeout_s: float = Field(default=30.0, gt=0)
     idle_timeout_s: float = Field(default=30.0, gt=0)
     connections: int = Field(default=4, ge=1)
@@ -255,10 +257,25 @@ class Profile(Part):
         return frozenset({self.refusals.password})
 
     @property
+    def malformed(self) -> frozenset[int]:
+        """Statuses that refuse a body which is not what it must be."""
+        return frozenset({400, self.refusals.malformed})
+
+    @property
+    def wrong_method(self) -> frozenset[int]:
+        """Statuses that refuse another method at the login."""
+        return frozenset({405, self.refusals.method})
+
+    @property
     def wrong_password(self) -> frozenset[int]:
         """The same after others: a guess may be throttled."""
         throttled = {self.refusals.throttled} if self.refusals.throttled else set()
         return self.bad_password | throttled
+
+    @property
+    def body_limit(self) -> int:
+        """:raises NotPromised: a body may be of any size"""
+        return promised(self.given_body_limit, "limit for a request's body")
 
     @property
     def hidden_fields(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from hil.auth.contract import NotPromised
 from hil.auth.profile import PACKAGED, load_profile
 from hil.errors import ConfigError
 
@@ -145,3 +146,21 @@ def test_a_published_key_is_that_of_a_kind_of_token(tmp_path):
     assert "p.yaml:5:23: there are no tokens of the kind 'acess'" in error.value.message
     assert "(did you mean 'access'?)" in error.value.message
     assert "s3cret" not in error.value.message
+
+
+def test_a_limit_for_bodies_need_not_be_promised(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(CAMERA.replace("body_limit: 16384", "body_limit: null"))
+    with pytest.raises(NotPromised, match="limit for a request's body"):
+        _ = load_profile(path).body_limit
+    assert load_profile("camera").body_limit == 16384
+
+
+def test_the_general_refusals_always_serve(tmp_path: Path) -> None:
+    camera = load_profile("camera")
+    assert (camera.malformed, camera.wrong_method) == ({400}, {405})
+    path = tmp_path / "mine.yaml"
+    text = CAMERA.replace("refusals:\n", "refusals:\n  malformed: 422\n  method: 401\n")
+    path.write_text(text)
+    mine = load_profile(path)
+    assert (mine.malformed, mine.wrong_method) == ({400, 422}, {401, 405})

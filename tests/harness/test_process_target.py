@@ -91,6 +91,16 @@ def test_it_comes_up_with_what_was_made_up_for_it(small: Target) -> None:
     assert "{python}" in small.about
 
 
+def test_a_key_of_one_byte_is_no_secret(small: Target) -> None:
+    """Else each of its letters would be hidden in what a reader shall read."""
+    secret, reboot = small.controls.secret, small.controls.reboot
+    assert not isinstance(secret, Absent)
+    assert not isinstance(reboot, Absent)
+    secret.write(b"G")
+    reboot()
+    assert repr(small.api.compose("GET", "/data")).startswith("GET /data")
+
+
 def test_it_finds_the_benchs_provider_where_its_entry_says_so(tmp_path: Path) -> None:
     bench = listed(tmp_path, ISSUER="{provider:alice@example.com}")
     provider = bench.target("small").controls.provider

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import parse_qs
 
 import pytest
@@ -34,7 +35,13 @@ def _forged(token: str) -> bool:
 
 
 class Server(BaseHTTPRequestHandler):
-    """A form login, a token without a scheme, 400 for a bad one: as document 004 has it."""
+    """A form login, a token without a scheme, 400 for a bad one: as document 004 has it. A form
+    without a password is a 422, and a GET of the login a 401.
+
+    :ivar posted: where to
+    """
+
+    posted: ClassVar[list[str]] = []
 
     def log_message(self, *_: object) -> None:
         """Silent."""
@@ -50,16 +57,23 @@ class Server(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         form = parse_qs(self.rfile.read(int(self.headers.get("Content-Length", 0))).decode())
+        self.posted.append(self.path)
         right = form == {"email": ["ada"], "password": [PASSWORD]}
         if self.path != "/login":
             self.answer(404, {})
+        elif "password" not in form:
+            self.answer(422, {})
         else:
             self.answer(200 if right else 400, {"token": mint()} if right else {"message": "no"})
 
     def do_GET(self) -> None:
         shown = self.headers.get("Authorization")
         if self.path == "/openapi.json":
-            self.answer(200, {"paths": {"/get-user": {}, "/login": {}, "/of/{name}": {}}})
+            posts = ("/shutdown", "/auth/register", "/authors", "/login", "/of/{name}/token")
+            paths = {path: {"post": {}} for path in posts} | {"/get-user": {"get": {}}}
+            self.answer(200, {"info": {"title": "Users: an example"}, "paths": paths})
+        elif self.path == "/login":
+            self.answer(401, {})
         elif self.path == "/metrics":
             self.answer(200 if (shown or "").startswith("Basic ") else 401, "numbers")
         elif self.path != "/get-user":
@@ -91,6 +105,7 @@ def test_a_server_is_learned(server: str, tmp_path: Path) -> None:
     assert ran.exit_code == 0, ran.output
     assert PASSWORD not in path.read_text() + ran.output
     learned = load_profile(path)
+    assert learned.title == "Users: an example"
     assert (learned.login.path, learned.login.encoding) == ("/login", "form")
     assert (learned.login.user_field, learned.login.token_field) == ("email", "token")
     assert (learned.token.lifetime_s, learned.token.algorithms) == (20, ("HS256",))
@@ -101,7 +116,17 @@ def test_a_server_is_learned(server: str, tmp_path: Path) -> None:
     assert (learned.basic.path, learned.basic.realm) == ("/metrics", "numbers")
     assert learned.no_credentials == {401}
     assert learned.bad_token == learned.bad_password == {400}
+    assert (learned.refusals.malformed, learned.refusals.method) == (422, 401)
+    assert (learned.whose.path, learned.whose.field) == ("/get-user", "user")
     assert "TODO" in path.read_text()
+
+
+def test_nothing_is_posted_to_what_is_no_login(server: str) -> None:
+    Server.posted.clear()
+    ran = hil("learn", server, "--user", "bob", password="another-Word")
+    assert "'bob'" in ran.output
+    assert "/login" in Server.posted
+    assert not {"/shutdown", "/auth/register", "/authors", "/get-user"} & set(Server.posted)
 
 
 def test_a_draft_never_replaces_a_file(server: str, tmp_path: Path) -> None:
