@@ -169,6 +169,12 @@ class Profile(Part):
         return promised(self.given_device, "device code grant")
 
     @property
+    def device_token_field(self) -> str:
+        """Where a device finds its access token. :raises NotPromised: no device code grant"""
+        usual = self.given_login.token_field if self.given_login else "access_token"
+        return self.device.token_field or usual
+
+    @property
     def oidc(self) -> Oidc:
         """:raises NotPromised: nobody logs in at another server"""
         return promised(self.given_oidc, "login at an OpenID provider")
