@@ -205,8 +205,8 @@ class Profile(Part):
 
     @property
     def routes(self) -> tuple[Login | Resource | Basic, ...]:
-        """Those that there are."""
-        parts = (self.given_login, self.given_resource, self.given_basic)
+        """Those that there are, an API key's among them."""
+        parts = (self.given_login, self.given_resource, self.given_basic, self.given_api_key)
         return tuple(part for part in parts if part)
 
     @property
