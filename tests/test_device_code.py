@@ -50,7 +50,7 @@ def refused(profile: Profile) -> frozenset[int]:
 def tokens_in(answer: Answer, profile: Profile) -> SecretStr:
     """The access token that a device has got."""
     verdict.accepted(answer, "a device that was let in gets its tokens")
-    return verdict.text_in(answer, profile.device.token_field or profile.login.token_field)
+    return verdict.text_in(answer, profile.device_token_field)
 
 
 def let_in(device: DeviceFlow, waiting: Waiting) -> None:

@@ -10,12 +10,13 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
 
 from hil.auth import tokens, verdict
+from hil.auth.client import basic
 from hil.auth.malformed import bad_requests
 from hil.auth.redaction import hidden
 from hil.check import check, must, should
@@ -26,7 +27,7 @@ from hil.target import Absent
 if TYPE_CHECKING:
     from hil.auth.client import Api
     from hil.auth.profile import Profile
-    from hil.auth.raw import Answer, RawClient
+    from hil.auth.raw import Answer, RawClient, Request
     from hil.link.console import Console
     from hil.target import Target
 
@@ -67,37 +68,72 @@ PERSONAL = re.compile(
     re.IGNORECASE,
 )
 
-pytestmark = pytest.mark.usefixtures("bearer_control")
+pytestmark = pytest.mark.usefixtures("entry_control")
 
 
 @pytest.fixture
-def token(api: Api) -> SecretStr:
-    """A fresh token."""
+def token(api: Api, profile: Profile) -> SecretStr | None:
+    """A fresh token; None: no login gives any."""
+    return api.token() if profile.given_login and profile.given_resource else None
+
+
+@pytest.fixture
+def issued(api: Api, profile: Profile) -> SecretStr:
+    """A fresh token, which the check is about."""
+    _ = profile.token  # else there are none
     return api.token()
 
 
-def documented(api: Api, token: str) -> dict[str, Any]:
+def entries(
+    api: Api, token: SecretStr | None, headers: Iterable[tuple[str, str]] = ()
+) -> dict[str, Request]:
+    """A sound request with each kind of credentials that there is."""
+    profile = api.profile
+    sent = {}
+    if profile.given_login:
+        sent["login"] = api.compose_login(headers=headers)
+    if token is not None:
+        sent["ack"] = api.compose_resource(token=token, headers=headers)
+    if profile.given_basic:
+        sent["admin"] = api.compose_basic(f"Basic {api.credentials.basic}", headers=headers)
+    if profile.given_api_key and api.api_key:
+        sent["key"] = api.compose_key(key=api.api_key, headers=headers)
+    return sent
+
+
+def strangers(
+    api: Api, token: SecretStr | None, headers: Iterable[tuple[str, str]] = ()
+) -> dict[str, Request]:
+    """The same without any."""
+    sent = {}
+    if token is not None:
+        sent["ack without a token"] = api.compose_resource(headers=headers)
+    if api.profile.given_basic:
+        sent["admin without credentials"] = api.compose_basic(headers=headers)
+    if api.profile.given_api_key:
+        sent["key without one"] = api.compose_key(headers=headers)
+    return sent
+
+
+def documented(api: Api, token: SecretStr | None) -> dict[str, Request]:
     """Every documented request, and the usual refusals."""
+    login, first = api.profile.given_login, api.profile.routes[0]
     sent = {
-        "login": api.compose_login(),
-        "ack": api.compose_resource(token=token),
-        "ack without a token": api.compose_resource(),
+        **entries(api, token),
+        **strangers(api, token),
         "no such path": api.compose("GET", "/hil-no-such-path"),
-        "not allowed": api.compose("DELETE", api.profile.login.path),
-        "options": api.compose("OPTIONS", api.profile.resource.path),
+        "not allowed": api.compose("DELETE", first.path),
+        "options": api.compose("OPTIONS", first.path),
         "a bad request": api.compose("GET", "/", [b"nonsense"]),
     }
-    if api.profile.login.encoding == "json":
+    if login and login.encoding == "json":
         sent["a login of no JSON"] = api.compose_login(body=b"{")
-    if api.profile.given_basic:
-        sent["admin"] = api.compose_basic(f"Basic {api.credentials.basic}")
-        sent["admin without credentials"] = api.compose_basic()
     return sent
 
 
 @check("LEAK-01", must, "ASVS 16.5.1")
 def test_no_server_error_tells_how_the_server_is_made(
-    target: Target, api: Api, raw: RawClient, token: SecretStr
+    target: Target, api: Api, raw: RawClient, token: SecretStr | None
 ) -> None:
     """Every 5xx of the run, and of a battery of malformed requests; and no refusal of that battery
     tells where in its source it was decided.
@@ -122,7 +158,7 @@ def test_no_server_error_tells_how_the_server_is_made(
 
 @check("LEAK-02", must, "schemathesis not_a_server_error")
 def test_nothing_that_was_sent_made_the_server_fail(
-    target: Target, api: Api, raw: RawClient, token: SecretStr
+    target: Target, api: Api, raw: RawClient, token: SecretStr | None
 ) -> None:
     """No 5xx in the whole run, nor to a battery of malformed requests.
 
@@ -146,7 +182,9 @@ def test_nothing_that_was_sent_made_the_server_fail(
 
 
 @check("LEAK-03", must, "ASVS 13.4.7")
-def test_files_are_not_served(api: Api, raw: RawClient, profile: Profile, token: SecretStr) -> None:
+def test_files_are_not_served(
+    api: Api, raw: RawClient, profile: Profile, token: SecretStr | None
+) -> None:
     """Key, settings, source: by name and by every way out of a folder; with a token, too.
 
     Usual cause: a route ``/<path:path>`` for the web page's files, over the whole flash.
@@ -171,7 +209,11 @@ def test_files_are_not_served(api: Api, raw: RawClient, profile: Profile, token:
         ]
         paths += [f"/{file}%00", f"/{file}?", f"/{file}/"]
     credentials = hidden(
-        {"": "", "token": api.authorization(token), "Basic": f"Basic {api.credentials.basic}"}
+        {
+            "": "",
+            **({"token": api.authorization(token)} if token is not None else {}),
+            **({"Basic": f"Basic {api.credentials.basic}"} if api.credentials.password else {}),
+        }
     )
     sent = {
         f"{path} {name}".rstrip(): api.compose(
@@ -187,60 +229,63 @@ def test_files_are_not_served(api: Api, raw: RawClient, profile: Profile, token:
 
 @check("LEAK-04", must, "ASVS 16.2.5")
 def test_the_console_tells_no_secret(
-    target: Target, console: Console, api: Api, raw: RawClient, profile: Profile
+    target: Target,
+    console: Console,
+    api: Api,
+    raw: RawClient,
+    profile: Profile,
+    token: SecretStr | None,
 ) -> None:
-    """What the application has printed in the whole run, and during a login, an ack, wrong ones.
+    """What the application has printed in the whole run, and during sound requests, wrong ones.
 
-    A published password may be a word that stands in any log, as the name of a form's field or of
-    a file that another check asks for: such a one is not looked for.
+    A password may be a word that stands in any log: the user's name, that of a form's field, or of
+    a file that another check asks for. Such a one is not looked for.
 
     Usual cause: ``print(request.headers)``; a print left over from debugging.
     """
-    token = api.token()
-    typo = SecretStr(f"{api.credentials.password[::-1]}x7")
-    raw.send_all(
-        [
-            api.compose_login(password=typo),
-            api.compose_resource(token=token),
-            api.compose_resource(token=tokens.forge(token)),
-            api.compose_plain(token),
-            *bad_requests(api, token).values(),
-        ]
-    )
+    password, key = api.credentials.password, api.api_key
+    typo = SecretStr(f"{password[::-1]}x7")
+    sent = [*entries(api, token).values(), *bad_requests(api, token).values()]
+    if profile.given_login:
+        sent.append(api.compose_login(password=typo))
+    if profile.given_basic:
+        sent.append(api.compose_basic(f"Basic {basic(api.credentials.user, typo)}"))
+    if token is not None:
+        sent.append(api.compose_resource(token=tokens.forge(token)))
+    raw.send_all(sent)
     if not isinstance(target.controls.files, Absent):
         # A pause: what was printed before it has arrived.
         target.controls.files.exists(profile.files.settings or "main.py")
     elif not isinstance(target.controls.reboot, Absent):
         target.controls.reboot()  # a process, whose output is read to its end
     text = SecretStr(console.text)
-    password = api.credentials.password
     secrets = {
-        "the password": []
-        if password == api.credentials.user  # a name may be shown
-        else [
-            password,
-            SecretStr(json.dumps(password)[1:-1]),
-            SecretStr(repr(str(password))[1:-1]),
-        ],
-        "a mistyped password": [typo],
-        "Basic credentials": [api.credentials.basic],
-        "a token": [token, SecretStr(token.rpartition(".")[2])],
+        "the password": _written(password),
+        "a mistyped password": _written(typo) if password else [],
+        "Basic credentials": [api.credentials.basic] if password else [],
+        "a token": [token, SecretStr(token.rpartition(".")[2])] if token is not None else [],
+        "the API key": _written(key) if key else [],
     }
-    usual = {profile.login.password_field, *(file.partition(".")[0] for file in FILES)}
-    if password in usual and password in profile.published.passwords.values():
-        del secrets["the password"]
+    words = {api.credentials.user, *FILES, *(file.partition(".")[0] for file in FILES)}
+    if profile.given_login:
+        words.add(profile.login.password_field)
     found = [
         what
         for what, forms in secrets.items()
-        if any(form and form in text for form in forms)
+        if any(form and form in text and form not in words for form in forms)
         or (what == "a token" and re.search(TOKEN, text))
     ]
     if found:
         raise Finding(f"the console has shown {', '.join(found)}; promised: no password, no token")
 
 
+def _written(secret: SecretStr) -> list[SecretStr]:
+    """As it is, as JSON has it, and as Python shows it."""
+    return [secret, SecretStr(json.dumps(secret)[1:-1]), SecretStr(repr(str(secret))[1:-1])]
+
+
 @check("LEAK-05", should, "ASVS 13.4.6")
-def test_no_header_tells_a_version(api: Api, raw: RawClient, token: SecretStr) -> None:
+def test_no_header_tells_a_version(api: Api, raw: RawClient, token: SecretStr | None) -> None:
     """Usual cause: the framework's default."""
     for name, answer in verdict.probe(raw, documented(api, token)).items():
         for field in ("Server", "X-Powered-By"):
@@ -250,11 +295,11 @@ def test_no_header_tells_a_version(api: Api, raw: RawClient, token: SecretStr) -
 
 
 @check("LEAK-06", should, "ASVS 14.3.2")
-def test_what_credentials_protect_is_not_stored(api: Api, raw: RawClient, token: SecretStr) -> None:
+def test_what_credentials_protect_is_not_stored(
+    api: Api, raw: RawClient, token: SecretStr | None
+) -> None:
     """Usual cause: nobody thought of the browser's cache, and of the proxy in between."""
-    sent = documented(api, token)
-    authenticated = {name: sent[name] for name in ("login", "ack", "admin") if name in sent}
-    for name, answer in verdict.probe(raw, authenticated).items():
+    for name, answer in verdict.probe(raw, entries(api, token)).items():
         value = (answer.header("Cache-Control") or "").lower()
         if "no-store" not in re.split(r"[\s,]+", value):
             told = f"{name}: Cache-Control is {value!r}"
@@ -262,13 +307,13 @@ def test_what_credentials_protect_is_not_stored(api: Api, raw: RawClient, token:
 
 
 @check("LEAK-07", must, "ASVS 14.2.6")
-def test_a_token_tells_nothing_personal(api: Api, profile: Profile, token: SecretStr) -> None:
+def test_a_token_tells_nothing_personal(api: Api, profile: Profile, issued: SecretStr) -> None:
     """Everybody can read a token's claims: they are encoded, not encrypted.
 
     Usual cause: the whole user record is put into the token.
     """
     try:
-        decoded = tokens.decode(token)
+        decoded = tokens.decode(issued)
     except ValueError as error:
         pytest.skip(f"needs claims to look at, but the token has none: {error}")
     allowed = {"exp", *profile.token.claims, *profile.token.optional_claims}
@@ -307,7 +352,7 @@ def leaves(value: object, name: str = "") -> Iterable[tuple[str, object]]:
 
 @check("LEAK-08", must, "ASVS 16.5.1")
 def test_a_refusal_tells_nothing_of_the_token(
-    target: Target, api: Api, raw: RawClient, profile: Profile, token: SecretStr
+    target: Target, api: Api, raw: RawClient, profile: Profile, issued: SecretStr
 ) -> None:
     """A token that is not valid has told nothing: what is in it does not come back.
 
@@ -317,7 +362,7 @@ def test_a_refusal_tells_nothing_of_the_token(
     exp, later = profile.date(now - 4711), profile.date(now + 60)
     claims = {**profile.token.claims, "exp": exp, "hil": "claim-of-the-check"}
     bad = {
-        "forged": tokens.forge(token),
+        "forged": tokens.forge(issued),
         "signed with another key": tokens.mint({**claims, "exp": later}, b"another key"),
         "expired": tokens.mint(claims, b"another key"),
     }
@@ -349,7 +394,7 @@ def _told(answer: Answer) -> str:
 
 @check("LEAK-09", must, "common sense")
 def test_no_foreign_page_may_read_the_answers(
-    api: Api, raw: RawClient, profile: Profile, token: SecretStr
+    api: Api, raw: RawClient, profile: Profile, token: SecretStr | None
 ) -> None:
     """Preflights of a foreign origin, and its requests: no ``Access-Control-Allow-Origin`` for it.
 
@@ -365,12 +410,9 @@ def test_no_foreign_page_may_read_the_answers(
             ]
             sent[f"preflight, {route.path}"] = api.compose("OPTIONS", route.path, headers)
         foreign = [("Origin", origin)]
-        sent[f"login from {origin}"] = api.compose_login(headers=foreign)
-        sent[f"ack from {origin}"] = api.compose_resource(token=token, headers=foreign)
-        sent[f"ack without a token from {origin}"] = api.compose_resource(headers=foreign)
-        if profile.given_basic:
-            basic = SecretStr(f"Basic {api.credentials.basic}")
-            sent[f"admin from {origin}"] = api.compose_basic(basic, headers=foreign)
+        for kind in (entries, strangers):
+            named = kind(api, token, foreign).items()
+            sent |= {f"{name}, from {origin}": request for name, request in named}
     for name, answer in verdict.probe(raw, sent).items():
         allowed = {value.strip().lower() for value in answer.all("Access-Control-Allow-Origin")}
         if allowed & {"*", FOREIGN, "null"}:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import pytest
 
 from hil.auth import tokens, verdict
+from hil.auth.answer import Outcome
 from hil.check import check, must, should
 from hil.errors import Finding
 from hil.secrets import SecretStr
@@ -115,9 +117,12 @@ def test_a_refresh_token_is_traded_once(grants: Grants, profile: Profile, grant:
 
 @check("REF-06", should, "RFC 9700 §4.14.2")
 def test_after_a_second_trade_the_newer_token_is_dead(
-    grants: Grants, profile: Profile, grant: Grant
+    grants: Grants, profile: Profile, grant: Grant, remark: Callable[[str, object], None]
 ) -> None:
     """If a token is shown twice, one of the two has stolen it, and nobody knows which: both lose.
+
+    The RFC ends refresh tokens, and so does ASVS 10.4.5; whether the access tokens of that login
+    end, too, is remarked.
 
     Usual cause: the second trade is refused, and the thief's first one goes on.
     """
@@ -125,6 +130,8 @@ def test_after_a_second_trade_the_newer_token_is_dead(
     grants.refresh(grant.refresh)
     answer = grants.refresh(newer.refresh)
     verdict.refused(answer, "the whole family is dead", status=profile.bad_refresh)
+    ended = "ended" if grants.use(newer).outcome is Outcome.REFUSED else "lives on"
+    remark("access token after a second trade", ended)
 
 
 @check("REF-07", must, DOCS)

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 import pytest
 
 from hil.auth import tokens, verdict
+from hil.auth.grants import Grants
 from hil.check import check, must, should
 from hil.errors import BoardError, Finding, HilError, NotStartedError, Unavailable
 from hil.secrets import SecretBytes, SecretStr
 
 if TYPE_CHECKING:
     from hil.auth.client import Api
-    from hil.auth.grants import Grants
     from hil.auth.profile import Profile
     from hil.auth.raw import Answer, RawClient
     from hil.card import CardControl
@@ -640,12 +640,20 @@ def test_a_key_left_behind_on_flash_revives_nothing(
 def test_a_changed_password_ends_its_tokens(
     api: Api, raw: RawClient, profile: Profile, password_control: PasswordControl
 ) -> None:
-    """Usual cause: nothing in a token depends on the password."""
+    """Its access tokens, and its refresh tokens, with which a thief would stay for weeks.
+
+    Usual cause: nothing in a token depends on the password.
+    """
     token = api.token()
+    refresh = api.token(profile.given_refresh.field) if profile.given_refresh else None
     verdict.accepted(use(api, raw, token), "a token, before the change")
     password_control.change("a-new-password-17")
     answer = use(api, raw, token)
     verdict.refused(answer, "a token of the old password", status=profile.bad_token)
+    if refresh is not None:
+        # RFC 9700 section 4.14.2 names the password's change; RFC 6749 section 5.2 refuses by 400.
+        answer = Grants(api, raw).refresh(refresh)
+        verdict.refused(answer, "a refresh token of the old password", status=profile.bad_refresh)
     verdict.accepted(use(api, raw, api.token()), "a token of the new password")
 
 

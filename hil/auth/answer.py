@@ -90,11 +90,13 @@ class Answer:
         told = [self.outcome.value]
         if self.status is not None:
             told.append(f"{self.status} {self.reason}".rstrip())
+        # What the request must not show, its answer may echo: a hil.auth.raw.Request knows it.
         if self.body:
-            told.append(redaction.body(self.body))
+            hidden = getattr(self.request, "hidden", redaction.HIDDEN_FIELDS)
+            told.append(redaction.body(self.body, hidden))
         if self.detail:
             told.append(f"({self.detail})")
-        return " ".join(told)
+        return redaction.known(" ".join(told), getattr(self.request, "secrets", ()))
 
 
 # RFC 9112 section 4; the reason may be empty, and microdot's is "N/A".

@@ -394,6 +394,8 @@ class Api:
         if self.profile.given_basic:
             shown = None if token is None else f"Basic {self.credentials.basic}"
             return self.compose_basic(shown, headers=headers)
+        if self.profile.given_resource is None and self.profile.given_api_key:
+            return self.compose_key(key=None if token is None else self.api_key, headers=headers)
         return self.compose_resource(token=token, headers=headers)
 
     def compose_bodied(

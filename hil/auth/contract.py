@@ -302,7 +302,8 @@ class Device(Part):
 
     :ivar path: where it asks for its codes; ``method`` likewise
     :ivar token_path: where it asks for its tokens, by a form
-    :ivar token_field: where the access token is in the answer to that; None: as in a login's
+    :ivar token_field: where the access token is in the answer to that; None: as in a login's, and
+        where there is no login, ``access_token`` (RFC 6749 section 5.1)
     :ivar grant_type: the form's ``grant_type``; None: it has none
     :ivar lifetime_s: for which the codes are good, seconds; ``expires_in``
     :ivar interval_s: between two questions for tokens, seconds; ``interval``

@@ -43,5 +43,6 @@ def default_pairs(user: str, published: Mapping[str, str]) -> dict[str, tuple[st
     likely = (*_PAIRS, *((user, word) for word in _PASSWORDS))
     pairs = {f"{name}/{password}": (name, password) for name, password in likely}
     for name, password in published.items():
-        pairs[f"{name}, as its document publishes it"] = name, password
+        if (name, password) not in pairs.values():
+            pairs[f"{name}, as its document publishes it"] = name, password
     return pairs

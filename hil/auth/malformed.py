@@ -18,16 +18,21 @@ if TYPE_CHECKING:
     from .raw import Request
 
 
-def bad_requests(api: Api, token: SecretStr) -> dict[str, Request]:
+def bad_requests(api: Api, token: SecretStr | None) -> dict[str, Request]:
     """None of them guesses a password, since guesses are held up.
 
-    :param token: a sound one, to get past the guard
+    :param token: a sound one, to get past the guard; None: there are no tokens
     """
-    made = {**_acks(api, token), **_heads(api)}
-    if api.profile.login.encoding == "json":
+    profile = api.profile
+    made = _heads(api)
+    if token is not None:
+        made |= _acks(api, token)
+    if profile.given_login and profile.given_login.encoding == "json":
         made |= _logins(api)
-    if api.profile.given_basic:
+    if profile.given_basic:
         made |= _admins(api)
+    if profile.given_api_key:
+        made |= _keys(api, profile.given_api_key.scheme)
     return made
 
 
@@ -120,6 +125,22 @@ def _admins(api: Api) -> dict[str, Request]:
     }
     made = {f"admin: {name}": api.compose_basic(value) for name, value in values.items()}
     made["admin: another method"] = api.compose_basic(method="DELETE")
+    return made
+
+
+def _keys(api: Api, scheme: str) -> dict[str, Request]:
+    values: dict[str, str | bytes] = {
+        "nothing": "",
+        "no value": scheme,
+        "another scheme": "Digest username=a",
+        "two values": f"{scheme} a b".lstrip(),
+        "commas": f"{scheme} ,,,,".lstrip(),
+        "a long one": f"{scheme} {'a' * 1500}".lstrip(),
+        "not UTF-8": f"{scheme} ".lstrip().encode() + b"\xff\xfe\x80",
+    }
+    made = {f"key: {name}": api.compose_key(value) for name, value in values.items()}
+    query = api.profile.api_key.query or "key"
+    made["key: an odd query"] = api.compose_key(query=[(query, "\0\xff"), (query, "")])
     return made
 
 

@@ -181,6 +181,12 @@ class Profile(Part):
         return promised(self.given_device, "device code grant")
 
     @property
+    def device_token_field(self) -> str:
+        """Where a device finds its access token. :raises NotPromised: no device code grant"""
+        usual = self.given_login.token_field if self.given_login else "access_token"
+        return self.device.token_field or usual
+
+    @property
     def oidc(self) -> Oidc:
         """:raises NotPromised: nobody logs in at another server"""
         return promised(self.given_oidc, "login at an OpenID provider")
@@ -223,8 +229,8 @@ class Profile(Part):
 
     @property
     def routes(self) -> tuple[Login | Resource | Basic, ...]:
-        """Those that there are."""
-        parts = (self.given_login, self.given_resource, self.given_basic)
+        """Those that there are, an API key's among them."""
+        parts = (self.given_login, self.given_resource, self.given_basic, self.given_api_key)
         return tuple(part for part in parts if part)
 
     def demand_challenge(self) -> None:

@@ -18,6 +18,9 @@ HIDDEN_FIELDS = ("pass", "password", "passwd", "secret", "token", "access_token"
 SHOWN = 240
 """Characters of a body that are shown: enough for an error text, little enough for a screen."""
 
+_ANYWHERE = 4
+"""Characters from which on a secret is hidden inside of words, too."""
+
 # Three segments as in RFC 7519 section 3; a JSON object in base64url begins with "eyJ" or "ew".
 _TOKEN = re.compile(r"\be[yw][A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_=-]*){1,4}")
 _CREDENTIALS = re.compile(
@@ -34,18 +37,31 @@ def hidden(values: Mapping[str, str]) -> dict[str, SecretStr]:
 
 
 def known(text: str, secrets: tuple[str, ...]) -> str:
-    """Hide these secrets wherever they are, in any case of letters, and as JSON writes them."""
-    for secret in secrets:
-        for form in {
-            secret,
-            json.dumps(secret)[1:-1],
-            json.dumps(secret, ensure_ascii=False)[1:-1],
-        }:
-            if form:
-                text = re.sub(
-                    re.escape(form), f"<secret: {len(secret)} chars>", text, flags=re.IGNORECASE
-                )
-    return text
+    """Hide these secrets wherever they are, in any case of letters, and as JSON writes them.
+
+    Two or three characters are hidden where they stand alone, and a single one nowhere: it would
+    be hidden in every word, and whoever wants it tries all there are. ROT-10 gives such a key.
+    """
+    lengths = {
+        form: len(secret)
+        for secret in secrets
+        if len(secret) > 1
+        for form in (secret, *(json.dumps(secret, ensure_ascii=a)[1:-1] for a in (True, False)))
+    }
+    if not lengths:
+        return text
+    forms = sorted(lengths, key=len, reverse=True)
+    # All in one pass: a secret may be a word of what stands for another one.
+    return re.sub(
+        "|".join(f"({_pattern(form, alone=lengths[form] < _ANYWHERE)})" for form in forms),
+        lambda match: f"<secret: {lengths[forms[(match.lastindex or 1) - 1]]} chars>",
+        text,
+        flags=re.IGNORECASE,
+    )
+
+
+def _pattern(form: str, *, alone: bool) -> str:
+    return rf"(?<!\w){re.escape(form)}(?!\w)" if alone else re.escape(form)
 
 
 def credentials(value: str) -> str:

@@ -5,7 +5,8 @@ these. Its standard input is a pipe of which only the bench has the other end. A
 tells what to run; after that, ``t`` asks the program to end (SIGTERM), and the pipe's end, which
 also comes when the bench is killed, ends it and whatever it has started in its process group
 (SIGKILL). The program's output goes where this process's goes, its exit status is passed on. The
-file descriptor of the first argument is told the program's pid, or why there is none.
+file descriptor of the first argument is told the program's pid, or why there is none; that of the
+second is only kept open (:mod:`hil.process.folder`).
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ _SHARED = ("/dev/shm/faketime_shm_{}", "/dev/shm/sem.faketime_sem_{}")  # noqa: 
 
 
 def main() -> None:
-    report = int(sys.argv[1])
-    os.set_inheritable(report, False)
+    report, holds = map(int, sys.argv[1:])
+    for inherited in (report, holds):
+        os.set_inheritable(inherited, False)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the bench ends it, nobody else
     wanted = json.loads(_line())

@@ -34,11 +34,18 @@ class Program:
     :param argv: program and arguments; the program is looked up on the bench's ``PATH``
     :param env: besides the little that it gets anyway
     :param console: gets what it prints
+    :param holds: a file descriptor that its guard has, too, for as long as it runs
     :raises BenchError: it cannot be run
     """
 
     def __init__(
-        self, argv: Sequence[str], env: Mapping[str, str], folder: str, console: Console
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        folder: str,
+        console: Console,
+        *,
+        holds: int,
     ) -> None:
         path = find(argv[0], folder)
         if os.name != "posix":
@@ -46,11 +53,11 @@ class Program:
         report, told = os.pipe()
         try:
             self._guard = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-X", "utf8", str(_GUARD), str(told)],
+                [sys.executable, "-I", "-S", "-X", "utf8", str(_GUARD), str(told), str(holds)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                pass_fds=(told,),
+                pass_fds=(told, holds),
                 cwd=folder,
                 start_new_session=True,  # a Ctrl-C at the terminal is the bench's alone
             )

@@ -32,6 +32,7 @@ _CONNECT_AGAIN_S = 0.01
 class Server:
     """:param answers: waits until its HTTP answers; gives up when the callable says so
     :param clock: None: it runs under the host's clock
+    :param holds: as of :class:`.program.Program`
     :ivar held: the signing keys that the running process was given, by kind
     """
 
@@ -42,6 +43,8 @@ class Server:
         answers: Callable[[Deadline, Callable[[], bool]], bool],
         boot_timeout_s: float,
         clock: FakedTime | None = None,
+        *,
+        holds: int,
     ) -> None:
         self.console = Console()
         self.made = made
@@ -50,6 +53,7 @@ class Server:
         self._spec = spec
         self._answers = answers
         self._boot_timeout_s = boot_timeout_s
+        self._holds = holds
         self._program: Program | None = None
 
     @property
@@ -75,7 +79,9 @@ class Server:
         argv, env = _given(self._spec, self.made)
         keys = dict(self.made.keys)
         faked = self.clock.env if self.clock else {}
-        self._program = program = Program(argv, {**faked, **env}, self._spec.folder, self.console)
+        self._program = program = Program(
+            argv, {**faked, **env}, self._spec.folder, self.console, holds=self._holds
+        )
         self.held = keys
         if self._answers(Deadline.after(self._boot_timeout_s), lambda: program.ended):
             return
@@ -113,11 +119,14 @@ class Server:
 class Service:
     """What a server needs beside it."""
 
-    def __init__(self, name: str, spec: ServiceSpec, folder: str, made: MadeUp) -> None:
+    def __init__(
+        self, name: str, spec: ServiceSpec, folder: str, made: MadeUp, *, holds: int
+    ) -> None:
         self.name = name
         self._spec = spec
         self._folder = folder
         self._made = made
+        self._holds = holds
         self._program: Program | None = None
 
     def start(self) -> None:
@@ -128,7 +137,7 @@ class Service:
         argv, env = _given(self._spec, self._made)
         console = Console()
         try:
-            self._program = program = Program(argv, env, self._folder, console)
+            self._program = program = Program(argv, env, self._folder, console, holds=self._holds)
         except BenchError as error:
             error.message = f"service {self.name!r}: {error.message}"
             raise

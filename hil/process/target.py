@@ -4,12 +4,10 @@ controls over it. ``stack`` ends everything again."""
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..deadline import Deadline
@@ -17,6 +15,7 @@ from ..errors import BoardError, ConfigError, HilError
 from ..target import Absent, Controls, RebootControl, Target
 from .controls import ProcessKeys, ProcessPassword, ProcessSecret
 from .faked_time import FakedTime, library
+from .folder import run_folder
 from .made_up import ADDRESS, MadeUp
 from .server import Server, Service, Services
 
@@ -39,8 +38,8 @@ def bring_up(spec: TargetSpec, reached: Callable[..., Target], stack: ExitStack)
     process = spec.process
     assert process is not None, "config: kind process has one"
     user, given = spec.user or load_profile(spec.profile).user, spec.secrets(os.environ)
-    state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hil-process-")))
-    data = state / "state"
+    folder = stack.enter_context(run_folder())
+    data = folder.path / "state"
     data.mkdir()
     made = MadeUp.of(process, user, given, data)
     base_url = f"http://{ADDRESS}:{made.ports['']}"
@@ -56,7 +55,8 @@ def bring_up(spec: TargetSpec, reached: Callable[..., Target], stack: ExitStack)
     _require_password(spec, target)
     provider = _provider(process, made, stack)
     services = [
-        Service(name, service, process.folder, made) for name, service in process.services.items()
+        Service(name, service, process.folder, made, holds=folder.lifeline)
+        for name, service in process.services.items()
     ]
     for service in services:
         stack.callback(service.stop)
@@ -72,7 +72,7 @@ def bring_up(spec: TargetSpec, reached: Callable[..., Target], stack: ExitStack)
     faked = (
         faketime
         if isinstance(faketime, Absent)
-        else FakedTime(faketime, state / "clock", lambda deadline: _date(api, process.ready))
+        else FakedTime(faketime, folder.path / "clock", lambda deadline: _date(api, process.ready))
     )
     server = Server(
         process,
@@ -80,6 +80,7 @@ def bring_up(spec: TargetSpec, reached: Callable[..., Target], stack: ExitStack)
         answers,
         target.profile.boot_timeout_s,
         faked if isinstance(faked, FakedTime) else None,
+        holds=folder.lifeline,
     )
     stack.callback(server.stop)
     server.start()

@@ -2,7 +2,8 @@
 
 ``PORT`` is where it listens; ``SECRET``, ``PASSWORD`` and ``API_KEY`` are what it is given. With a
 ``STORE`` port, ``/data`` and ``/logout`` are 503 while nobody listens there. ``REFUSES`` is the
-status for a token that is none. ``/crash`` ends it.
+status for a token that is none, ``ORIGIN`` the one that may read all answers. With ``PRINTS`` it
+prints the credentials that it gets. ``/crash`` ends it.
 """
 
 from __future__ import annotations
@@ -60,6 +61,8 @@ class Handler(BaseHTTPRequestHandler):
         data = json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
+        if origin := os.environ.get("ORIGIN"):
+            self.send_header("Access-Control-Allow-Origin", origin)
         self.end_headers()
         self.wfile.write(data)
 
@@ -90,6 +93,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         given = self.headers.get("Authorization") or ""
+        if "PRINTS" in os.environ:
+            sys.stdout.write(f"{given}\n")
         if self.path == "/crash":
             os._exit(3)
         elif self.path == "/basic":

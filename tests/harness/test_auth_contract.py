@@ -61,6 +61,23 @@ def test_whose_token_it_is_tells_one_of_the_two(tmp_path: Path, part: str) -> No
         _ = profile(tmp_path, f"whose: {part}\n")
 
 
+DEVICE = "device: {path: /codes, token_path: /token, approval: {path: /device}"
+
+
+@pytest.mark.parametrize(
+    ("parts", "field"),
+    [
+        ((f"{DEVICE}}}\n",), "access_token"),
+        ((f"{DEVICE}}}\n", LOGIN.format(encoding="form")), "token"),
+        ((f"{DEVICE}, token_field: pass}}\n", LOGIN.format(encoding="form")), "pass"),
+    ],
+)
+def test_a_device_finds_its_token_where_there_is_no_login_too(
+    tmp_path: Path, parts: tuple[str, ...], field: str
+) -> None:
+    assert profile(tmp_path, *parts).device_token_field == field
+
+
 def test_a_login_by_form(tmp_path: Path) -> None:
     sent = bytes(api(profile(tmp_path, LOGIN.format(encoding="form"))).compose_login())
     assert b"Content-Type: application/x-www-form-urlencoded\r\n" in sent

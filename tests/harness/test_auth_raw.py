@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hil.auth.raw import Answer, Outcome, RawClient, Request, parse, request
-from hil.auth.redaction import hidden
+from hil.auth.redaction import hidden, known
 
 OK = b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 
@@ -384,6 +385,38 @@ def test_a_known_secret_is_hidden_wherever_it_stands(
     )
     assert written not in repr(sent)
     assert "<secret: " in repr(sent)
+
+
+def test_a_short_secret_does_not_blot_out_what_is_shown() -> None:
+    """One character, as a key that was cut short has it, is in every word."""
+    body = b'{"x": "e", "y": "pin 1x9", "z": "abc1x9"}'
+    shown = repr(request("POST", "/e", [("X-Any", "1")], body, secrets=("e", "1", "1x9", "")))
+    assert shown.startswith("POST /e HTTP/1.1 | X-Any: 1 | ")
+    assert '"pin <secret: 3 chars>"' in shown
+    assert '"abc1x9"' in shown
+
+
+@given(st.text(min_size=4, max_size=20), st.text(max_size=30), st.text(max_size=30))
+def test_a_secret_of_four_characters_is_never_shown(secret: str, before: str, behind: str) -> None:
+    shown = known(f"{before}{secret}{behind}", (secret,))
+    assert secret not in shown.replace(f"<secret: {len(secret)} chars>", "")
+
+
+def test_a_secret_may_be_a_word_of_what_stands_for_another() -> None:
+    assert known("a hunter2, a secret", ("hunter2", "secret")) == (
+        "a <secret: 7 chars>, a <secret: 6 chars>"
+    )
+    assert known("pass, passphrase", ("pass", "passphrase")) == (
+        "<secret: 4 chars>, <secret: 10 chars>"
+    )
+
+
+def test_an_answer_that_echoes_its_requests_secret_does_not_show_it() -> None:
+    sent = request("POST", "/", hidden=("pin",), secrets=("hunter2-hunter2",))
+    echoed = Answer(Outcome.REFUSED, 400, "No hunter2-hunter2", (), b"hi hunter2-HUNTER2, pin=77")
+    shown = repr(replace(echoed, request=sent))
+    assert "hunter2" not in shown.lower()
+    assert "pin=<2 chars>" in shown
 
 
 def test_variants_of_a_secret_are_not_shown_as_locals() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ from hil.bench import Bench
 from hil.deadline import Deadline
 from hil.errors import BenchError, BoardError, ConfigError, HilError, NotStartedError, Unavailable
 from hil.process.faked_time import library
+from hil.process.folder import run_folder
 from hil.target import Absent, Target
 
 SMALL = Path(__file__).with_name("small_server.py")
@@ -77,6 +80,14 @@ def gone(pid: int) -> bool:
     return False
 
 
+def removed(path: Path) -> bool:
+    """Waits until it is not there any more."""
+    deadline = Deadline.after(10)
+    while path.exists() and not deadline.expired:
+        time.sleep(0.01)  # inotify would tell, and needs a package
+    return not path.exists()
+
+
 def pid_of(target: Target) -> int:
     return target.recover._server.pid  # type: ignore[union-attr]
 
@@ -112,16 +123,39 @@ def test_it_finds_the_benchs_provider_where_its_entry_says_so(tmp_path: Path) ->
         httpx.get(provider.url, trust_env=False)
 
 
-def test_it_has_ended_when_the_run_has(tmp_path: Path) -> None:
-    bench = listed(tmp_path)
+def test_it_has_ended_when_the_run_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    bench = listed(tmp_path, STATE="{state}")
     pid = pid_of(bench.target("small"))
+    (folder,) = tmp_path.glob("hil-process-*")
+    assert folder.stat().st_mode & 0o077 == 0
     assert bench.close() == []
     assert gone(pid)
+    assert not folder.exists()
+
+
+def test_a_run_folder_stays_as_long_as_anybody_has_its_lifeline(tmp_path: Path) -> None:
+    """A program that still ends must not lose it, nor write it anew."""
+    with run_folder() as folder:
+        kept = os.dup(folder.lifeline)
+        seen = []
+
+        def end() -> None:
+            seen.append(folder.path.exists())
+            os.close(kept)
+
+        ended = threading.Timer(0.3, end)
+        ended.start()
+    ended.join()
+    assert seen == [True]
+    assert not folder.path.exists()
 
 
 def test_it_ends_with_a_run_that_is_killed(tmp_path: Path) -> None:
-    """SIGKILL leaves nobody to put anything back."""
-    listed(tmp_path)
+    """SIGKILL leaves nobody to put anything back; and what it wrote may hold secrets."""
+    listed(tmp_path, STATE="{state}", more=STORE)
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
     run = """
 import sys, threading
 from pathlib import Path
@@ -131,13 +165,20 @@ print(target.recover._server.pid, flush=True)
 threading.Event().wait()
 """
     with subprocess.Popen(
-        [sys.executable, "-c", run], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", run],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(temporary)},
     ) as killed:
         assert killed.stdout is not None
         pid = int(killed.stdout.readline())
         os.kill(pid, 0)
+        (folder,) = temporary.glob("hil-process-*")
+        (folder / "state" / "key").write_text("secret")
         killed.kill()
     assert gone(pid)
+    assert removed(folder)
     assert not [one for one in Path("/dev/shm").glob("*faketime*") if str(pid) in one.name]
 
 

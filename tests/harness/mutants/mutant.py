@@ -48,3 +48,9 @@ class FeatureMutant(Mutant):
 
     profile = "camera-full"
     groups = ("refresh", "revocation", "api_key", "roles", "device_code")
+
+
+class RotationMutant(FeatureMutant):
+    """A mistake in a feature that shows when key or password change."""
+
+    groups = ("rotation",)

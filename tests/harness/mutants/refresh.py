@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .mutant import FeatureMutant
+from .mutant import FeatureMutant, RotationMutant
 
 _ANY_USE = (
     "auth/tokens.py",
@@ -81,6 +81,12 @@ REFRESH = (
             ),
         ),
         "it may be the thief's (RFC 9700 §4.14.2)",
+    ),
+    RotationMutant(
+        "trades refresh tokens of a password that was changed",
+        "ROT-15",
+        (("auth/refresh.py", '        "gen": tokens.generation(user),\n', ""),),
+        "the access token is short-lived, and who thinks of the other one",
     ),
     FeatureMutant(
         "answers a refresh with the refresh token that it was shown",
