@@ -53,12 +53,15 @@ def json_response(body, **kwargs):
 
 
 async def login(request):
-    if request.content_type != "application/x-www-form-urlencoded":
-        return json_response({"message": "A form is required"}, status=415)
+    form = request.content_type == "application/x-www-form-urlencoded"
+    if not form or (request.charset or "utf-8").lower() != "utf-8":
+        return json_response({"message": "A form is required, in UTF-8"}, status=415)
     try:
         post_data = await request.post()
     except ValueError:
         return json_response({"message": "Malformed form"}, status=400)
+    if len(post_data) != len(set(post_data)):
+        return json_response({"message": "A field is there twice"}, status=400)
 
     try:
         user = users.get(email=post_data.get("email"))

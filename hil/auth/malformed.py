@@ -11,6 +11,7 @@ import json
 from typing import TYPE_CHECKING
 
 from . import tokens
+from .client import FORM
 
 if TYPE_CHECKING:
     from ..secrets import SecretStr
@@ -29,6 +30,8 @@ def bad_requests(api: Api, token: SecretStr | None) -> dict[str, Request]:
         made |= _acks(api, token)
     if profile.given_login and profile.given_login.encoding == "json":
         made |= _logins(api)
+    elif profile.given_login and profile.given_login.encoding == "form":
+        made |= _forms(api)
     if profile.given_basic:
         made |= _admins(api)
     if profile.given_api_key:
@@ -63,6 +66,37 @@ def _logins(api: Api) -> dict[str, Request]:
     made["login: no such charset"] = api.compose_login(content_type="application/json; charset=\0")
     made["login: another method"] = api.compose_login(method="GET")
     return made
+
+
+def _forms(api: Api) -> dict[str, Request]:
+    login = api.profile.login
+    user, password = login.user_field, login.password_field
+    bodies = {
+        "empty": "",
+        "JSON": "{}",
+        "no escape": f"{user}=%&{password}=%zz",
+        "invalid UTF-8": f"{user}=%ff%fe",
+        "NUL": "\0" * 20,
+        "an empty name": "=&=&",
+        "no password": f"{user}=a",
+        "no user": f"{password}=a",
+        "a thousand fields": "a=1&" * 1000,
+    }
+    types = {
+        "no such charset": f"{FORM}; charset=nonsense",
+        "a charset of another kind": f"{FORM}; charset=base64",
+        "UTF-16": f"{FORM}; charset=utf-16",
+        "parts without a boundary": "multipart/form-data",
+        "another content type": "text/plain",
+    }
+    sent = {name: (FORM, body) for name, body in bodies.items()}
+    sent |= {name: (kind, f"{user}=a") for name, kind in types.items()}
+    return {
+        f"login: {name}": api.compose(
+            login.method, login.path, [("Content-Type", kind)], body.encode()
+        )
+        for name, (kind, body) in sent.items()
+    }
 
 
 def _acks(api: Api, token: SecretStr) -> dict[str, Request]:
