@@ -112,6 +112,20 @@ def test_a_key_of_one_byte_is_no_secret(small: Target) -> None:
     assert repr(small.api.compose("GET", "/data")).startswith("GET /data")
 
 
+def test_what_the_environment_has_for_it_is_not_made_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SMALL_PASSWORD", "a password of its own")
+    monkeypatch.setenv("SMALL_KEY", "a-key-of-its-own")
+    more = "    password: ${SMALL_PASSWORD}\n    api_key: ${SMALL_KEY}\n"
+    bench = listed(tmp_path, more=more)
+    small = bench.target("small")
+    assert small.api.credentials.password == "a password of its own"
+    assert small.api.resource(small.api.token()).status_code == 200
+    assert small.raw.send(small.api.compose_key(key="a-key-of-its-own")).status == 200
+    assert bench.close() == []
+
+
 def test_it_finds_the_benchs_provider_where_its_entry_says_so(tmp_path: Path) -> None:
     bench = listed(tmp_path, ISSUER="{provider:alice@example.com}")
     provider = bench.target("small").controls.provider
@@ -185,7 +199,10 @@ threading.Event().wait()
 def test_what_ends_at_start_is_told_with_its_last_words_and_without_its_secrets(
     tmp_path: Path,
 ) -> None:
-    error = refused(tmp_path, command=", fails")
+    """At once: not after all of its boot timeout."""
+    began = time.monotonic()
+    error = refused(tmp_path, command=", fails", more="    boot_timeout_s: 60\n")
+    assert time.monotonic() - began < 30
     assert isinstance(error, NotStartedError)
     assert "ended with status 1 before it answered" in error.message
     assert "cannot open the database, <secret: 16 chars>" in error.message
@@ -253,6 +270,9 @@ def test_tokens_are_minted_with_the_key_that_it_was_given(small: Target) -> None
     assert mint.key("refresh") == mint.key("access"), "there is no other"
     with pytest.raises(Unavailable, match="email"):
         mint.key("email")
+    assert not isinstance(small.controls.secret, Absent)
+    small.controls.secret.write(b"the next one".ljust(32))
+    assert small.api.resource(mint()).status_code == 200, "it still has the old one"
 
 
 def test_the_key_of_each_kind_is_made_up_or_published(tmp_path: Path) -> None:
