@@ -363,3 +363,29 @@ def test_a_board_behind_a_serial_server(virtual: VirtualBoard) -> None:
         assert len(repl.exec("for i in range(500): print('%098d' % i)", soon()).split()) == 500
         assert repl.exec("x = 1\n" * 200 + "print(x)", soon()).strip() == b"1"
     server.close()
+
+
+def test_a_board_without_raw_paste_gets_a_program_in_pieces(
+    virtual: VirtualBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has a small buffer behind its UART, and no way to say that it is full."""
+    code = "x = 0\n" + "x += 1\n" * 60 + "print(x)"
+    written: list[bytes] = []
+    virtual.control("fault", name="no_raw_paste")
+    try:
+        with (
+            BoardLink("porch", virtual.device, consent=virtual.consent) as link,
+            link.repl(soon()) as repl,
+        ):
+            write = repl.port.write
+
+            def noted(data: bytes, deadline: Deadline) -> None:
+                written.append(bytes(data))
+                write(data, deadline)
+
+            monkeypatch.setattr(repl.port, "write", noted)
+            assert repl.exec(code, soon()) == b"60\r\n"
+    finally:
+        virtual.control("heal")
+    assert code.encode() in b"".join(written)
+    assert max(len(piece) for piece in written) <= 64
