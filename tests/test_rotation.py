@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from secrets import token_hex
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import pytest
@@ -673,9 +674,35 @@ def test_one_byte_more_is_another_key(
 
 
 @check("ROT-19", must, "auth-adventures jwt_sketch.py")
-def test_a_graceful_rotation_keeps_the_old_key_for_a_while(profile: Profile) -> None:
-    """The new key signs, and the old one still verifies until it is removed."""
-    pytest.skip(f"the profile {profile.name!r} has one signing key, and no list of them")
+def test_a_graceful_rotation_keeps_the_old_key_for_a_while(
+    api: Api, raw: RawClient, profile: Profile, secret: SecretControl, reboot: RebootControl
+) -> None:
+    """The new key signs, and the old one still verifies until it is removed.
+
+    Usual cause: only the first key of the list is tried; any of them signs.
+    """
+    between = profile.token.key_separator
+    if between is None:
+        pytest.skip(f"the profile {profile.name!r} has one signing key, and no list of them")
+    old, new = secret.read(), SecretBytes(token_hex(profile.secret_bytes).encode())
+
+    def of_the_old_key(token: str) -> Answer:
+        signed = SecretStr(token.rpartition(".")[0])
+        return use(api, raw, tokens.sign(signed, old, profile.token.algorithms[0]))
+
+    secret.write(SecretBytes(new + between.encode() + old))
+    reboot()
+    fresh = api.token()
+    verdict.accepted(use(api, raw, fresh), "a token of the new key, the first of two")
+    verdict.accepted(of_the_old_key(fresh), "a token of the old key, the second of two")
+    try:
+        tokens.verify(fresh, new, profile.token.algorithms)
+    except ValueError:
+        raise Finding("another key signs; promised: the first of the list does") from None
+    secret.write(new)
+    reboot()
+    answer = of_the_old_key(api.token())
+    verdict.refused(answer, "a token of the old key, which was removed", status=profile.bad_token)
 
 
 @check("ROT-20", must, "connexion tutorial")

@@ -95,6 +95,8 @@ class Token(Part):
     :ivar optional_claims: what else may be in a token
     :ivar key_label: its key is HMAC-SHA256 of this text under the access tokens' key; None: it is
         that key, or one of its own
+    :ivar key_separator: what it is given is a list of keys with this text between them, of which
+        the first signs and all verify; None: it is one key
     """
 
     lifetime_s: int = Field(gt=0)
@@ -106,6 +108,7 @@ class Token(Part):
     user_claim: str = "sub"
     optional_claims: tuple[str, ...] = ()
     key_label: str | None = None
+    key_separator: str | None = Field(default=None, min_length=1)
 
 
 class Body(Part):

@@ -3,7 +3,9 @@
 ``PORT`` is where it listens; ``SECRET``, ``PASSWORD`` and ``API_KEY`` are what it is given. With a
 ``STORE`` port, ``/data`` and ``/logout`` are 503 while nobody listens there. ``REFUSES`` is the
 status for a token that is none, ``ORIGIN`` the one that may read all answers. With ``PRINTS`` it
-prints the credentials that it gets. ``/crash`` ends it.
+prints the credentials that it gets. ``SECRET`` may be a list, with ``;`` between the keys: the
+first signs, or that of the number ``SIGNS``, and the first ``VERIFY`` of them verify, or all.
+``/crash`` ends it.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-KEY = os.fsencode(os.environ["SECRET"])
+KEYS = os.fsencode(os.environ["SECRET"]).split(b";")
+KEY = KEYS[int(os.environ.get("SIGNS", "0"))]
 PASSWORD = os.environ["PASSWORD"]
 REVOKED: set[str] = set()
 
@@ -28,8 +31,8 @@ def b64(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def signature(signed: str) -> str:
-    return b64(hmac.digest(KEY, signed.encode(), hashlib.sha256))
+def signature(signed: str, key: bytes = KEY) -> str:
+    return b64(hmac.digest(key, signed.encode(), hashlib.sha256))
 
 
 def issued() -> str:
@@ -41,7 +44,8 @@ def issued() -> str:
 
 def sound(token: str) -> bool:
     signed, _, told = token.rpartition(".")
-    if not hmac.compare_digest(signature(signed), told):
+    keys = KEYS[: int(os.environ.get("VERIFY", len(KEYS)))]
+    if not any(hmac.compare_digest(signature(signed, key), told) for key in keys):
         return False
     payload = signed.rpartition(".")[2]
     claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
