@@ -26,14 +26,8 @@ _EITHER_KEY = (
 )
 
 
-class KeyMutant(FeatureMutant):
-    """A mistake in what becomes of a key: the checks are those of its rotation."""
-
-    groups = ("rotation",)
-
-
 REFRESH = (
-    KeyMutant(
+    RotationMutant(
         "keeps the key of its refresh tokens when the secret is a new one",
         "ROT-20",
         (
