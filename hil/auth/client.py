@@ -283,6 +283,7 @@ class Api:
         *,
         user: Any = UNSET,
         password: Any = UNSET,
+        more: Mapping[str, str | int] | None = None,
         body: Any = UNSET,
         content_type: str | None = UNSET,
         method: str | None = None,
@@ -292,6 +293,7 @@ class Api:
         """A login, sound but for what is given.
 
         :param user: another JSON value; likewise ``password``; ``...`` leaves the field out
+        :param more: further fields beside those two; none by Basic, nor with ``body``
         :param body: bytes as they are, or a JSON value; ``b""``: none
         :param content_type: None: none
         :raises NotPromised: a body or a media type is given, and the login is not JSON; or a value
@@ -303,7 +305,7 @@ class Api:
         sent = list(headers)
         if body is not UNSET or login.encoding == "json":
             kind = JSON if content_type is UNSET else content_type
-            data = self._fields(user, password) if body is UNSET else body
+            data = {**(more or {}), **self._fields(user, password)} if body is UNSET else body
         else:
             fields = _texts(self._fields(user, password), login.encoding)
             if login.encoding == "basic":
@@ -312,7 +314,7 @@ class Api:
                 kind, data = None, b""
             else:
                 kind = FORM if content_type is UNSET else content_type
-                data = urlencode(fields).encode()
+                data = urlencode({**(more or {}), **fields}).encode()
         return self.compose(method or login.method, target or login.path, *_sent(data, kind, sent))
 
     def compose_resource(

@@ -84,6 +84,21 @@ def test_a_login_by_form(tmp_path: Path) -> None:
     assert sent.endswith(b"\r\n\r\nemail=ada%40example.com&pw=p%C3%A4+ss")
 
 
+@pytest.mark.parametrize(
+    ("encoding", "told"),
+    [
+        ("json", b'{"email": "ada@example.com", "exp": 1, "pw": "p\xc3\xa4 ss"}'),
+        ("form", b"email=ada%40example.com&exp=1&pw=p%C3%A4+ss"),
+    ],
+)
+def test_what_a_login_brings_is_beside_the_right_user_and_password(
+    tmp_path: Path, encoding: str, told: bytes
+) -> None:
+    made = profile(tmp_path, LOGIN.format(encoding=encoding))
+    sent = api(made).compose_login(more={"email": "mallory", "exp": 1})
+    assert bytes(sent).endswith(b"\r\n\r\n" + told)
+
+
 def test_a_login_by_basic_has_no_body(tmp_path: Path) -> None:
     sent = bytes(api(profile(tmp_path, LOGIN.format(encoding="basic"))).compose_login())
     assert f"Authorization: Basic {basic('ada@example.com', 'pä ss')}\r\n".encode() in sent

@@ -40,7 +40,7 @@ def ids(group: str, *numbers: int) -> set[str]:
 
 
 # A form is no JSON; a token without a scheme has no Bearer challenge; nobody has a role.
-NOT_JSON = ids("LOG", 3, 10, *range(13, 26), 30, 31)
+NOT_JSON = ids("LOG", 10, *range(13, 26), 30, 31)
 NO_SCHEME = ids("BRR", *range(4, 13), 15, 30)
 NO_BODY = ids("BRR", *range(20, 26))
 NO_LOGOUT_NO_ROLES = ids("REV", *range(1, 9)) | ids("ROL", *range(1, 7), 8, 9)
