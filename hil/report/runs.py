@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from ..errors import ConfigError
 from .events import (
@@ -34,6 +34,17 @@ EVIDENCE_FILE = "evidence.jsonl"
 CONSOLE_FILE = "console.log"
 TRACEBACKS_FILE = "tracebacks.txt"
 
+# By event and field; of those that every reader needs, none.
+_DEFAULTS: dict[str, dict[str, object]] = {
+    kind.event: {
+        one.name: one.default if one.default_factory is MISSING else one.default_factory()
+        for one in fields(kind)
+        if one.name not in ("event", "schema")
+        and (one.default is not MISSING or one.default_factory is not MISSING)
+    }
+    for kind in get_args(Event)
+}
+
 
 @functools.cache
 def _reader() -> Callable[[bytes], Event]:
@@ -54,7 +65,7 @@ def parse(line: bytes) -> Event | None:
 
 def to_line(event: Event) -> bytes:
     """The event as one line, without the fields that have their defaults."""
-    left_out = _defaults(type(event))
+    left_out = _DEFAULTS[event.event]
     told = {
         name: value
         for name, value in asdict(event).items()
@@ -62,17 +73,6 @@ def to_line(event: Event) -> bytes:
     }
     text = json.dumps({"event": event.event} | told, ensure_ascii=False, separators=(",", ":"))
     return text.encode("utf-8", "replace") + b"\n"
-
-
-@functools.cache
-def _defaults(kind: type[Event]) -> dict[str, object]:
-    """By field; of those that every reader needs, none."""
-    return {
-        one.name: one.default if one.default_factory is MISSING else one.default_factory()
-        for one in fields(kind)
-        if one.name not in ("event", "schema")
-        and (one.default is not MISSING or one.default_factory is not MISSING)
-    }
 
 
 def read(path: Path) -> list[Event]:
