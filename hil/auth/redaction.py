@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from ..secrets import SecretStr
 
@@ -42,6 +43,15 @@ def known(text: str, secrets: tuple[str, ...]) -> str:
     Two or three characters are hidden where they stand alone, and a single one nowhere: it would
     be hidden in every word, and whoever wants it tries all there are. ROT-10 gives such a key.
     """
+    pattern, lengths = _any_of(secrets)
+    if pattern is None:
+        return text
+    return pattern.sub(lambda match: f"<secret: {lengths[(match.lastindex or 1) - 1]} chars>", text)
+
+
+@lru_cache(maxsize=64)
+def _any_of(secrets: tuple[str, ...]) -> tuple[re.Pattern[str] | None, list[int]]:
+    """A pattern with a group for each form of each secret, and how long that secret is."""
     lengths = {
         form: len(secret)
         for secret in secrets
@@ -49,15 +59,11 @@ def known(text: str, secrets: tuple[str, ...]) -> str:
         for form in (secret, *(json.dumps(secret, ensure_ascii=a)[1:-1] for a in (True, False)))
     }
     if not lengths:
-        return text
+        return None, []
     forms = sorted(lengths, key=len, reverse=True)
     # All in one pass: a secret may be a word of what stands for another one.
-    return re.sub(
-        "|".join(f"({_pattern(form, alone=lengths[form] < _ANYWHERE)})" for form in forms),
-        lambda match: f"<secret: {lengths[forms[(match.lastindex or 1) - 1]]} chars>",
-        text,
-        flags=re.IGNORECASE,
-    )
+    pattern = "|".join(f"({_pattern(form, alone=lengths[form] < _ANYWHERE)})" for form in forms)
+    return re.compile(pattern, re.IGNORECASE), [lengths[form] for form in forms]
 
 
 def _pattern(form: str, *, alone: bool) -> str:
@@ -74,7 +80,7 @@ def credentials(value: str) -> str:
 
 def fields(text: str, names: tuple[str, ...] = HIDDEN_FIELDS) -> str:
     """Hide the text of these fields, in JSON and in form encoding, and everything like a token."""
-    any_name = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+    in_json, in_form = _any_field(names)
 
     def hide_json(match: re.Match[str]) -> str:
         return (
@@ -84,19 +90,22 @@ def fields(text: str, names: tuple[str, ...] = HIDDEN_FIELDS) -> str:
         )
 
     # An unterminated string (malformed on purpose) is hidden up to the end.
-    text = re.sub(
-        rf'(?P<key>"(?:{any_name})"\s*:\s*)(?P<value>"(?:[^"\\]|\\.)*(?:"|$))',
-        hide_json,
-        text,
-        flags=re.IGNORECASE | re.DOTALL,
-    )
-    text = re.sub(
-        rf"(?P<key>\b(?:{any_name})=)(?P<value>[^&\s\"]+)",
-        lambda match: f"{match['key']}<{len(match['value'])} chars>",
-        text,
-        flags=re.IGNORECASE,
-    )
+    text = in_json.sub(hide_json, text)
+    text = in_form.sub(lambda match: f"{match['key']}<{len(match['value'])} chars>", text)
     return _TOKEN.sub(lambda match: f"<token: {len(match[0])} chars>", text)
+
+
+@lru_cache(maxsize=64)
+def _any_field(names: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Such a field with its text, in JSON and in form encoding."""
+    any_name = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+    return (
+        re.compile(
+            rf'(?P<key>"(?:{any_name})"\s*:\s*)(?P<value>"(?:[^"\\]|\\.)*(?:"|$))',
+            re.IGNORECASE | re.DOTALL,
+        ),
+        re.compile(rf"(?P<key>\b(?:{any_name})=)(?P<value>[^&\s\"]+)", re.IGNORECASE),
+    )
 
 
 def body(data: bytes, names: tuple[str, ...] = HIDDEN_FIELDS) -> str:
