@@ -45,6 +45,8 @@ class Answer:
     :ivar surplus: what came behind it: the next answer of the connection, or bytes too many
     :ivar closed: the connection was closed or reset, and so there is no status
     :ivar request: what was sent
+    :ivar sent_at: host time when it was sent, Unix seconds; None: nobody took it
+    :ivar took_s: seconds from connecting to the end of the answer
     """
 
     outcome: Outcome
@@ -57,6 +59,8 @@ class Answer:
     surplus: bytes = field(default=b"", compare=False)
     closed: bool = field(default=False, compare=False)
     request: bytes = field(default=b"", compare=False)
+    sent_at: float | None = field(default=None, compare=False)
+    took_s: float | None = field(default=None, compare=False)
 
     def all(self, name: str) -> list[str]:
         """The values of a header field, one for each line."""

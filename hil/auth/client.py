@@ -133,6 +133,7 @@ class Api:
                 timeout=self.timeout,
                 trust_env=False,
             )
+        sent_at = time.time()
         try:
             response = self._client.request(method, self.base_url + path, **options)
         except httpx.TransportError as error:
@@ -142,7 +143,7 @@ class Api:
                 f" ({type(error).__name__})"
             ) from None
         if self.observe:
-            self.observe(self._answer(response))
+            self.observe(replace(self._answer(response), sent_at=sent_at))
         return response
 
     def _answer(self, response: httpx.Response) -> Answer:
@@ -160,6 +161,7 @@ class Api:
                 [(k.decode(), v) for k, v in sent.headers.raw],
                 sent.content,
             ),
+            took_s=response.elapsed.total_seconds(),
         )
 
     def login(self, *, user: Any = UNSET, password: Any = UNSET) -> httpx.Response:

@@ -74,6 +74,7 @@ class Held:
 
     def answers(self, requests: Sequence[bytes], timeout: float | None = None) -> list[Answer]:
         """Send the requests in one go, and read an answer to each (RFC 9112 section 9.3.2)."""
+        sent_at = time.time()
         self.send(b"".join(requests))
         read = self.read(
             lambda data: len(_split(data, requests, ended=False)) == len(requests), timeout
@@ -81,7 +82,8 @@ class Held:
         found = _split(read, requests, ended=True)
         unanswered = Answer(Outcome.NO_ANSWER, closed=self.closed)
         found += [unanswered] * (len(requests) - len(found))
-        return [self._told(one, sent) for one, sent in zip(found, requests, strict=True)]
+        pairs = zip(found, requests, strict=True)
+        return [self._told(replace(one, sent_at=sent_at), sent) for one, sent in pairs]
 
     def answer(
         self, request: bytes, *, final: bool = False, timeout: float | None = None

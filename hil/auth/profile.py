@@ -302,6 +302,14 @@ def load_profile(name_or_path: str | Path) -> Profile:
 
     :raises ConfigError: it cannot be read or has mistakes: all of them at once
     """
+    return _load(path_of(name_or_path))
+
+
+def path_of(name_or_path: str | Path) -> Path:
+    """The file of a profile.
+
+    :raises ConfigError: there is no packaged one of that name
+    """
     path = Path(name_or_path)
     if path.suffix not in (".yaml", ".yml"):
         path = PACKAGED / f"{name_or_path}.yaml"
@@ -313,7 +321,7 @@ def load_profile(name_or_path: str | Path) -> Profile:
                 f"{path}:1:1: no packaged profile {str(name_or_path)!a}{meant}",
                 hint=f"packaged are {', '.join(known)}",
             )
-    return _load(path.resolve())
+    return path.resolve()
 
 
 @lru_cache

@@ -8,6 +8,7 @@ from __future__ import annotations
 import select
 import socket
 import ssl
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -160,6 +161,7 @@ class RawClient:
         :param piece: bytes for each send; None: as many as the socket takes
         :param timeout: seconds; None: the client's own
         """
+        sent_at, began = time.time(), time.monotonic()
         deadline = Deadline.after(timeout or self.timeout)
         head = data[:5] == b"HEAD "
         try:
@@ -173,7 +175,8 @@ class RawClient:
                 connection.setblocking(False)
                 ended = half_close and not self.tls
                 answer = _exchange(connection, data, head, ended, piece or _PIECE, deadline)
-        answer = replace(answer, request=data)
+        took_s = time.monotonic() - began
+        answer = replace(answer, request=data, sent_at=sent_at, took_s=took_s)
         if self.observe:
             self.observe(answer)
         return answer

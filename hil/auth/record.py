@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -43,6 +43,7 @@ class Record:
     :ivar counts: answers by outcome
     :ivar server_errors: the first of them, of failures and of deliberate refusals each
     :ivar bodies: the bodies of those, with the error they came with; the first 4096 bytes
+    :ivar tell: whoever else wants to know of each answer
     """
 
     def __init__(self) -> None:
@@ -53,6 +54,7 @@ class Record:
         self.counts: Counter[Outcome] = Counter()
         self.server_errors: list[ServerError] = []
         self.bodies: list[tuple[ServerError, bytes]] = []
+        self.tell: Callable[[Answer], None] | None = None
 
     def __repr__(self) -> str:
         told = ", ".join(f"{count} {outcome.value}" for outcome, count in self.counts.items())
@@ -75,6 +77,8 @@ class Record:
 
     def observe(self, answer: Answer) -> None:
         """One answer came, or none did."""
+        if self.tell:
+            self.tell(answer)
         with self._lock:
             self.counts[answer.outcome] += 1
             failed = answer.server_failed and answer.status not in self._promised

@@ -176,10 +176,10 @@ def set_clock(repl: Repl, unix: int, deadline: Deadline, *, at_tick: bool = Fals
     return _board_time(sample, *sample.offset)
 
 
-def set_if_lost(clock: Clock, deadline: Deadline) -> None:
+def set_if_lost(clock: Clock, deadline: Deadline) -> BoardTime:
     """After a loss of power: true time, in NTP's place, unless the clock has kept the time."""
-    if abs(clock.read(deadline, samples=1).offset) > LOST_S:
-        clock.set(round(time.time()), deadline)
+    found = clock.read(deadline, samples=1)
+    return clock.set(round(time.time()), deadline) if abs(found.offset) > LOST_S else found
 
 
 def require_ticking(repl: Repl, deadline: Deadline) -> None:

@@ -102,6 +102,8 @@ class ClockControl:
         self.ntp = ntp
         self.to_restore = to_restore
         """Seconds that the clock was ahead of the host's before the first move; None: unmoved."""
+        self.observe: Callable[[str, BoardTime], None] | None = None
+        """Is told each reading, and what was done: ``read``, ``set``, ``skew``, ``ntp`` …"""
         self._opened = opened
         self._route = route
         self._target = target
@@ -114,14 +116,14 @@ class ClockControl:
     def now(self, *, precise: bool = False, deadline: Deadline | None = None) -> BoardTime:
         """Read the clock; ``precise`` as in :func:`hil.clock.rtc.read`."""
         with self._open(deadline) as (clock, until):
-            return clock.read(until, precise=precise)
+            return self._told("read", clock.read(until, precise=precise))
 
     def set(self, unix: int, *, deadline: Deadline | None = None) -> BoardTime:
         """Set the clock to ``unix``, verified."""
         require_rtc_range(unix)
         with self._open(deadline) as (clock, until):
             self._remember(clock, until)
-            return clock.set(unix, until)
+            return self._told("set", clock.set(unix, until))
 
     def skew(self, seconds: float, *, deadline: Deadline | None = None) -> BoardTime:
         """Set the clock ``seconds`` ahead of true time (behind it, when negative), verified.
@@ -131,7 +133,7 @@ class ClockControl:
         require_rtc_range(time.time() + seconds)
         with self._open(deadline) as (clock, until):
             self._remember(clock, until)
-            return self._skew(clock, seconds, until)
+            return self._told("skew", self._skew(clock, seconds, until))
 
     @contextmanager
     def standing_at(
@@ -151,7 +153,7 @@ class ClockControl:
         until = deadline or Deadline.after(STEP_S)
         with self._open(until) as (clock, _):
             self._remember(clock, until)
-            before = clock.set(unix, until, at_tick=at_tick)
+            before = self._told("set", clock.set(unix, until, at_tick=at_tick))
         standing = Standing(unix, before, began=time.time())
         try:
             yield standing
@@ -221,7 +223,7 @@ class ClockControl:
                 ) from error
             took = time.time() - started
             server.wait_for_request(until.sooner(0.5), after=seen)
-            board = clock.read(until)
+            board = self._told("ntp", clock.read(until))
         # The fraction is dropped, and a port may not begin the second anew when it is set.
         low, high = offset - 1.0 - took, offset + 1.0
         if not low - board.uncertainty <= board.offset <= high + board.uncertainty:
@@ -236,7 +238,7 @@ class ClockControl:
     def set_if_lost(self, *, deadline: Deadline | None = None) -> None:
         """After a loss of power. No move: the lost time is nothing to be put back."""
         with self._open(deadline) as (clock, until):
-            set_if_lost(clock, until)
+            self._told("read", set_if_lost(clock, until))
 
     def restore(self, *, deadline: Deadline | None = None) -> BoardTime | None:
         """Put the clock back: to true time if it was right, else to its old offset; verified.
@@ -248,6 +250,7 @@ class ClockControl:
         right = abs(self.to_restore) <= RIGHT_WITHIN_S
         with self._open(deadline) as (clock, until):
             board = self._skew(clock, 0.0 if right else self.to_restore, until)
+            self._told("restore", board)
         self.to_restore = None
         return board
 
@@ -262,6 +265,11 @@ class ClockControl:
         except HilError as error:
             self._named(error)
             raise
+
+    def _told(self, action: str, board: BoardTime) -> BoardTime:
+        if self.observe:
+            self.observe(action, board)
+        return board
 
     def _named(self, error: HilError) -> HilError:
         error.target = error.target or self._target
@@ -302,6 +310,7 @@ class ClockControl:
             # exact offset tells where the clock was when the work ended.
             if after.second > standing.unix:
                 after = clock.read(until, precise=True)
+        self._told("read", after)
         standing.after, before = after, standing.before
         # 5 ms: what crystals (50 ppm) and a host that is being slewed (500 ppm) make of 10 s.
         if abs(after.offset - before.offset) > after.uncertainty + before.uncertainty + 0.005:

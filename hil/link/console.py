@@ -6,6 +6,7 @@ import codecs
 import io
 import re
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from hil.deadline import Deadline
@@ -90,6 +91,8 @@ class Console:
 
     def __init__(self, limit: int = 1_000_000) -> None:
         self.limit = limit
+        self.tell: Callable[[str], None] | None = None
+        """Is told what is added, as it comes."""
         self._changed = threading.Condition()
         # Keeps an unfinished UTF-8 sequence, or a "\r" whose "\n" is to come, for the next piece.
         self._decoder = io.IncrementalNewlineDecoder(
@@ -105,18 +108,24 @@ class Console:
             return
         data = self._without_marks(data)
         with self._changed:
-            self._text += self._decoder.decode(data)
+            text = self._decoder.decode(data)
+            self._text += text
             # Cut by a third, not at each piece.
             if len(self._text) > self.limit * 3 // 2:
                 self._dropped += len(self._text) - self.limit
                 self._text = self._text[-self.limit :]
             self._changed.notify_all()
+        if self.tell:
+            self.tell(text)
 
     def start_line(self) -> None:
         """End a line that nothing more will follow: a prompt before a reset."""
         with self._changed:
-            if self._text and not self._text.endswith("\n"):
-                self._text += "\n"
+            if not self._text or self._text.endswith("\n"):
+                return
+            self._text += "\n"
+        if self.tell:
+            self.tell("\n")
 
     def _without_marks(self, data: bytes) -> bytes:
         # A program that was started from the raw REPL ends in `\x04 error \x04 >`.
