@@ -16,6 +16,7 @@ from .deadline import Deadline
 from .errors import ConfigError
 from .http_target import profile_of
 from .secrets import SecretBytes, SecretStr
+from .target import Software
 
 if TYPE_CHECKING:
     from .config import Secrets, TargetSpec
@@ -31,6 +32,7 @@ class Deployed:
     :ivar notes: what the reader of the report should know
     :ivar tree: the files, by their path from ``root``
     :ivar root: the board's working directory
+    :ivar software: what runs on it from now on
     """
 
     identity: Identity
@@ -38,6 +40,7 @@ class Deployed:
     notes: list[str]
     tree: dict[str, bytes] = field(repr=False)
     root: str
+    software: Software
 
 
 def secrets_of(spec: TargetSpec) -> Secrets:
@@ -69,14 +72,18 @@ def _made_up(size: int = 12) -> SecretStr:
     return SecretStr(random_secrets.token_urlsafe(size))
 
 
-def deploy(spec: TargetSpec, link: BoardLink, given: Secrets, deadline: Deadline) -> Deployed:
+def deploy(
+    spec: TargetSpec, link: BoardLink, given: Secrets, state: Path, deadline: Deadline
+) -> Deployed:
     """Journal, deploy, set the clock. Ends with the application stopped.
 
+    :param state: the folder for what outlives a run
     :raises BoardError: e.g. the flash is full, a file is not kept as it was sent, the RTC is dead
     :raises BenchError: there is no such application
     """
     from . import provision
     from .clock import rtc
+    from .flash import record
     from .link import files
     from .link.board import identify
 
@@ -97,8 +104,10 @@ def deploy(spec: TargetSpec, link: BoardLink, given: Secrets, deadline: Deadline
         hostname = spec.hostname or (unnamed and identity.hostname) or _hostname(identity)
         folder = provision.reference() if spec.firmware == "camera" else Path(spec.firmware)
         tree = provision.application(folder, profile.files.written_by_the_application)
+        reported = record.report(repl, deadline)
         if not files.frozen(repl, ["microdot"], deadline):
             tree |= provision.microdot_tree()
+        application_sha256 = provision.sha256_of(tree)
         if profile.files.settings and profile.files.format:
             tree[profile.files.settings] = _settings(
                 spec, repl, profile.files.settings, profile.files.format, given, hostname, deadline
@@ -106,7 +115,13 @@ def deploy(spec: TargetSpec, link: BoardLink, given: Secrets, deadline: Deadline
         files.sync(repl, tree, root, deadline)
         rtc.set_clock(repl, round(time.time()), deadline)
         rtc.require_ticking(repl, deadline)
-    return Deployed(identity, hostname, notes, tree, root)
+    software = Software(
+        reported.version,
+        record.proven(state, identity.unique_id, reported),
+        application_sha256,
+        identity.epoch_year,
+    )
+    return Deployed(identity, hostname, notes, tree, root, software)
 
 
 def _hostname(identity: Identity) -> str:

@@ -68,6 +68,14 @@ def application(path: Path, own: Collection[str] = _STATE) -> dict[str, bytes]:
     return tree
 
 
+def sha256_of(tree: Mapping[str, bytes]) -> str:
+    """Of all files and their paths, in hex: the same for the same application."""
+    whole = hashlib.sha256()
+    for path, data in sorted(tree.items()):
+        whole.update(path.encode() + b"\0" + hashlib.sha256(data).digest())
+    return whole.hexdigest()
+
+
 def microdot_tree() -> dict[str, bytes]:
     """microdot, as ``lib/microdot/…``, from the installed PyPI package.
 

@@ -6,7 +6,7 @@ is skipped with that reason, never passed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Protocol
 
@@ -77,11 +77,28 @@ class Controls:
 
 
 @dataclass(frozen=True)
+class Software:
+    """What runs on a target, as far as that is proven.
+
+    :ivar firmware: its version, as the board says it
+    :ivar firmware_sha256: of the images that it was flashed with, by partition
+    :ivar application_sha256: over all files that it was given but the settings
+    :ivar epoch: the year that its ``time.time()`` counts from
+    """
+
+    firmware: str | None = None
+    firmware_sha256: Mapping[str, str] = field(default_factory=dict)
+    application_sha256: str | None = None
+    epoch: int | None = None
+
+
+@dataclass(frozen=True)
 class Target:
     """:ivar name: its name in devices.yaml
     :ivar about: one line for the report: model, firmware, address
     :ivar base_url: ``http://ADDRESS:PORT``, no slash at the end
     :ivar unique_id: ``machine.unique_id()``; None where it is not known
+    :ivar software: what runs on it
     :ivar trusted_network: credentials may cross its network in the clear
     :ivar notes: what the reader should know, e.g. that mDNS did not answer
     :ivar record: what it has answered so far
@@ -98,6 +115,7 @@ class Target:
     record: Record = field(repr=False)
     controls: Controls = field(repr=False)
     unique_id: bytes | None = None
+    software: Software = Software()
     trusted_network: bool = False
     notes: tuple[str, ...] = ()
     recover: Callable[[HilError], str] | None = field(default=None, repr=False)

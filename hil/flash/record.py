@@ -90,6 +90,15 @@ def lacking(had: Record | None, reported: Reported, images: Iterable[Image]) -> 
     return tuple(one.partition for one in images if proven.get(one.partition) != one.sha256)
 
 
+def proven(state: Path, unique_id: bytes, reported: Reported) -> Mapping[str, str]:
+    """What the bench knows that the board has: SHA-256 in hex by partition.
+
+    :param reported: what the board says of itself now
+    """
+    had = load(state, unique_id)
+    return had.partitions if had and had.reported == reported else {}
+
+
 def load(state: Path, unique_id: bytes) -> Record | None:
     """The record of this board; None where there is none that can be read.
 
