@@ -32,6 +32,7 @@ from .errors import BenchError, Finding, HilError
 if TYPE_CHECKING:
     from .config import TargetSpec
     from .lock import Holder
+    from .report.recorder import Recorder, TargetRecorder
     from .target import Target
 
 WAIT_S = 600.0
@@ -60,6 +61,8 @@ class Wait:
 
 class Bench:
     """:ivar names: the targets of this run, in the inventory's order
+    :ivar source: the inventory's file
+    :ivar recorder: writes the run down; None: nobody does
     :ivar recovered: target name → how it was brought back in the middle of the run
     :ivar problems: after :meth:`close`: the boards that could not be put back, and why
     """
@@ -75,7 +78,7 @@ class Bench:
     ) -> None:
         self._specs = {spec.name: spec for spec in specs}
         self._state = state
-        self._source = source
+        self.source = source
         self._notes = list(notes)
         self._wait_s = wait_s
         self._coming: dict[str, Future[Target]] = {}
@@ -87,6 +90,8 @@ class Bench:
         self._held: set[str] = set()
         self._waits: dict[str, tuple[Holder, float]] = {}
         self._ending = threading.Event()
+        self.recorder: Recorder | None = None
+        self._evidence: dict[str, TargetRecorder] = {}
         self.recovered: dict[str, str] = {}
         self.problems: list[str] = []
 
@@ -140,7 +145,7 @@ class Bench:
     def describe(self) -> list[str]:
         """What will be checked, for the head of the report."""
         targets = ", ".join(f"{s.name} ({s.model or s.kind})" for s in self._specs.values())
-        return [f"targets: {targets}  [{self._source}]", *self._notes]
+        return [f"targets: {targets}  [{self.source}]", *self._notes]
 
     def start(self, names: Collection[str]) -> None:
         """Bring these targets up, all at once, without waiting for them."""
@@ -165,6 +170,10 @@ class Bench:
                 self._waits[spec.name] = (holder, began)
                 self._changed.notify_all()
 
+        recorder = self.recorder.target(spec) if self.recorder else None
+        if recorder:
+            self._evidence[spec.name] = recorder
+            recorder.phase("lock")
         try:
             with ExitStack() as stack:
                 # Also a board that is only read: whoever holds it may reset it at any moment.
@@ -179,14 +188,20 @@ class Bench:
                         )
                     )
                 self._on_held(spec.name)
-                target = bring_up(spec, self._state)
+                target = bring_up(spec, self._state, recorder)
                 stack.callback(target.close)
+                if recorder:
+                    target = recorder.up(target)
                 self._seen[spec.name] = target
-                return replace(target, close=stack.pop_all().close)
-        except BenchError as error:
-            error.target = error.target or spec.name
+                close = stack.pop_all().close
+                return replace(target, close=partial(_put_back, close, recorder))
+        except (HilError, Finding) as error:
+            if isinstance(error, BenchError):
+                error.target = error.target or spec.name
             if isinstance(error, lock.HeldError):
                 error.hint = f"{error.hint}; --wait SECONDS waits longer than {self._wait_s:.0f}"
+            if recorder:
+                recorder.down(error)
             raise
 
     def _on_held(self, name: str) -> None:
@@ -256,6 +271,12 @@ class Bench:
         target = next((up for up in self.up() if up.name == name), None)
         if target and target.recover:
             self.recovered[name] = target.recover(cause)
+            if evidence := self.evidence(name):
+                evidence.note(self.recovered[name])
+
+    def evidence(self, name: str) -> TargetRecorder | None:
+        """Who writes down what becomes of this target; None: nobody does, or it is not started."""
+        return self._evidence.get(name)
 
     def up(self) -> list[Target]:
         """The targets that have come up, also those that have been put back by now."""
@@ -296,8 +317,23 @@ class Bench:
                     closing.result()
                 except (HilError, OSError) as error:
                     self.problems.append(f"not put back: {error}")
+        if self.recorder:
+            self.problems += self.recorder.problems.values()
         self._pool = None
         return self.problems
+
+
+def _put_back(close: Callable[[], None], recorder: TargetRecorder | None) -> None:
+    """The target as it was found, and written down whether it is."""
+    began, problem = time.monotonic(), None
+    try:
+        close()
+    except (HilError, OSError) as error:
+        problem = str(error)
+        raise
+    finally:
+        if recorder:
+            recorder.put_back(time.monotonic() - began, problem)
 
 
 def _came_up(future: Future[Target]) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from . import process
 from .address import find_address, http_port, told_address
@@ -25,13 +25,32 @@ from .target import Target
 if TYPE_CHECKING:
     from .attachment import Attachment
     from .config import TargetSpec
+    from .link.console import Console
     from .recovery import Recovery
 
 # A real board: reset 3 s, Wi-Fi 4 s, and a first deploy of 270 KB over USB a few seconds more.
 BRING_UP_BUDGET_S = 90.0
 
 
-def bring_up(spec: TargetSpec, state: Path) -> Target:
+class Progress(Protocol):
+    """Who wants to know how it goes."""
+
+    def phase(self, name: str) -> None:
+        """A step begins."""
+
+    def listen(self, console: Console) -> None:
+        """Here is what its application prints, from now on."""
+
+
+class Quiet:
+    """:class:`Progress` of which nobody wants to know."""
+
+    def phase(self, name: str) -> None: ...
+
+    def listen(self, console: Console) -> None: ...
+
+
+def bring_up(spec: TargetSpec, state: Path, progress: Progress | None = None) -> Target:
     """The target, ready for its first check. Whoever calls holds its lock (:mod:`hil.bench`).
 
     :param state: folder for what outlives the run: the virtual boards' flash
@@ -40,7 +59,7 @@ def bring_up(spec: TargetSpec, state: Path) -> Target:
     """
     with ExitStack() as stack:
         try:
-            target = _up(spec, state, stack)
+            target = _up(spec, state, stack, progress or Quiet())
         except (HilError, Finding) as error:
             if isinstance(error, HilError):
                 error.target = error.target or spec.name
@@ -53,21 +72,23 @@ def bring_up(spec: TargetSpec, state: Path) -> Target:
         return replace(target, close=stack.pop_all().close)
 
 
-def _up(spec: TargetSpec, state: Path, stack: ExitStack) -> Target:
+def _up(spec: TargetSpec, state: Path, stack: ExitStack, progress: Progress) -> Target:
     """:param stack: how to undo each step"""
     try:
-        if spec.kind == "url":
-            return of_url(spec)
         if spec.kind == "process":
-            return process.bring_up(spec, http_target, stack)
-        return _board(spec, state, stack) if spec.provision else read_only(spec)
+            progress.phase("start")
+            return process.bring_up(spec, http_target, stack, progress.listen)
+        if spec.provision:
+            return _board(spec, state, stack, progress)
+        progress.phase("answer")
+        return of_url(spec) if spec.kind == "url" else read_only(spec)
     except OSError as error:
         # What nobody has foreseen is the host's: a disk, a limit, a network that is gone.
         told = f"{type(error).__name__}: {error}"
         raise BenchError(f"it cannot be brought up: {told}", target=spec.name) from error
 
 
-def _board(spec: TargetSpec, state: Path, stack: ExitStack) -> Target:
+def _board(spec: TargetSpec, state: Path, stack: ExitStack, progress: Progress) -> Target:
     """:param stack: how to undo each step"""
     from .discovery.mdns import verify_address
     from .power import SwitchedPower
@@ -75,9 +96,12 @@ def _board(spec: TargetSpec, state: Path, stack: ExitStack) -> Target:
     from .revive import Revive
 
     given = secrets_of(spec)
+    progress.phase("power")
     board = attach(spec, power_virtual(spec, state, stack), stack)
     link = board.link
+    progress.listen(link.console)
     recovery = Recovery(link, board.power, board.bootloader)
+    progress.phase("flash")
     notes = _flash(spec, state, board, recovery)
     trouble = recovery.reach()
     # Flashing and recovering have times of their own.
@@ -87,10 +111,13 @@ def _board(spec: TargetSpec, state: Path, stack: ExitStack) -> Target:
     stack.callback(put_back, link, recovery, powered_off=board.virtual is not None)
     if isinstance(board.power, SwitchedPower):
         stack.callback(board.power.on)
-    deployed = deploy(spec, link, given, deadline)
+    progress.phase("deploy")
+    deployed = deploy(spec, link, given, state, deadline)
+    progress.phase("reset")
     link.hard_reset(deadline)
 
     hostname, identity = deployed.hostname, deployed.identity
+    progress.phase("answer")
     resolved, address, unresolved = find_address(link, hostname, deadline)
     port = http_port(address)
     target = http_target(
@@ -118,6 +145,7 @@ def _board(spec: TargetSpec, state: Path, stack: ExitStack) -> Target:
     return replace(
         target,
         unique_id=identity.unique_id,
+        software=deployed.software,
         controls=controls,
         notes=tuple(filter(None, (*notes, *deployed.notes, trouble, *unresolved))),
         recover=Revive(target, controls, link, recovery, deployed, target.api.credentials),

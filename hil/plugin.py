@@ -15,9 +15,9 @@ import pytest
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
-    from .auth.contract import Known
     from .bench import Bench
     from .check import Check
+    from .judge import Judged
     from .target import Target
 
 pytest_plugins = (
@@ -36,6 +36,8 @@ group_ends_key: pytest.StashKey[tuple[bool, bool]] = pytest.StashKey()
 """Whether an item is the first of its group on its target, and whether it is the last."""
 shaken_key: pytest.StashKey[set[str]] = pytest.StashKey()
 """Targets whose last check has ended in a finding."""
+phases_key: pytest.StashKey[list[tuple[Judged, float]]] = pytest.StashKey()
+"""What the phases of an item's check have come to, and how long each took."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -62,6 +64,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
     group.addoption(
+        "--artifacts",
+        metavar="DIR",
+        help="where each run leaves its evidence, in a folder of its own (default: artifacts in "
+        "the rootdir)",
+    )
+    group.addoption("--no-artifacts", action="store_true", help="leave no evidence")
+    group.addoption(
         "--wait",
         metavar="SECONDS",
         type=float,
@@ -76,6 +85,11 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     if selects_checks(config):
         _plan(config)
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    """Whether this process is one of xdist's."""
+    return hasattr(config, "workerinput")
 
 
 def selects_checks(config: pytest.Config) -> bool:
@@ -157,8 +171,13 @@ def _target_of(item: pytest.Item) -> str:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Bring the boards up, all at once, as soon as it is known that a check will run."""
     bench = session.config.stash.get(bench_key, None)
-    if bench and not session.config.option.collectonly:
-        bench.start({name for item in session.items if (name := _target_of(item))})
+    names = {name for item in session.items if (name := _target_of(item))}
+    if bench and names and not session.config.option.collectonly:
+        from . import recording
+
+        if not _is_worker(session.config):
+            recording.begin(session.config, bench)
+        bench.start(names)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -167,7 +186,7 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     options = session.config.option
     bench = session.config.stash.get(bench_key, None)
     errors = session.testsfailed and not options.continue_on_collection_errors
-    distributed = hasattr(session.config, "workerinput") or getattr(options, "dist", "no") != "no"
+    distributed = _is_worker(session.config) or getattr(options, "dist", "no") != "no"
     if not bench or options.collectonly or errors or distributed:
         return None
     from . import loop
@@ -194,103 +213,64 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     check = item.stash.get(check_key, None)
-    if check is None:
-        return report
-    report.hil_check = check.id  # type: ignore[attr-defined]
-    report.hil_target = _target_of(item)  # type: ignore[attr-defined]
-    if call.excinfo and _unavailable(call.excinfo.value):
-        report.outcome = "skipped"
-        report.longrepr = (str(item.path), item.location[1] or 0, f"Skipped: {call.excinfo.value}")
-        return report
-    _tell_finding(item, call, report, check)
-    if call.excinfo and _brought_up(item):
-        from .errors import BoardError
-        from .fixtures.target import is_lost, suspect
+    if check is not None:
+        from .judge import Judged, judge, parts
 
-        errors = _each(call.excinfo.value)
-        lost = [error for error in errors if isinstance(error, BoardError)]
-        told = report.when == "teardown" and is_lost(item.config, _target_of(item))
-        if told and len(lost) == len(errors):
-            report.outcome, report.longrepr = "passed", None  # one error for one cause
-        for error in lost:
-            suspect(item.config, _target_of(item), error)
+        target = _brought_up(item)
+        judged = judge(item, call, report, check, target)
+        if call.excinfo and target:
+            from .errors import BoardError
+            from .fixtures.target import is_lost, suspect
+
+            errors = parts(call.excinfo.value)
+            lost = [error for error in errors if isinstance(error, BoardError)]
+            told = report.when == "teardown" and is_lost(item.config, target.name)
+            if told and len(lost) == len(errors):
+                report.outcome, report.longrepr = "passed", None
+                judged = Judged("passed")  # one error for one cause
+            for error in lost:
+                suspect(item.config, target.name, error)
+        _tell(item, call, report, check, judged)
     return report
 
 
-def _unavailable(error: BaseException) -> bool:
-    """Whether the check has asked for what this target, or its profile, has not."""
-    from .errors import Unavailable
-
-    return isinstance(error, Unavailable)
-
-
-def _each(error: BaseException) -> list[BaseException]:
-    """Several fixtures may fail while they put back: pytest makes them a group."""
-    inside = getattr(error, "exceptions", None)
-    return [one for part in inside for one in _each(part)] if inside else [error]
-
-
-def _tell_finding(
-    item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, check: Check
+def _tell(
+    item: pytest.Item,
+    call: pytest.CallInfo[None],
+    report: pytest.TestReport,
+    check: Check,
+    judged: Judged,
 ) -> None:
-    """Words instead of stack frames; and what a ``should`` and a known deviation amount to."""
-    from .errors import Finding, HilError, fault_of
-
-    error = call.excinfo.value if call.excinfo else None
-    if isinstance(error, AssertionError):
+    """The verdict, to whoever shows reports, and to the evidence when the check has ended."""
+    if isinstance(call.excinfo and call.excinfo.value, AssertionError):
         item.config.stash.setdefault(shaken_key, set()).add(_target_of(item))
-    broken = report.when == "call" and report.failed and isinstance(error, AssertionError)
-    known = _known(item, check)
-    if report.when == "call" and report.passed and known:
-        report.outcome = "failed"
-        report.longrepr = (
-            f"{check.id} passes, but the profile declares it a known deviation ({known.reason}); "
-            "take it out of the profile's 'known:'"
-        )
-    elif broken and known:
-        report.outcome = "skipped"
-        report.hil_known = known.reason  # type: ignore[attr-defined]
-        report.longrepr = (str(item.path), item.location[1] or 0, f"known: {known.reason}")
-    elif (
-        broken
-        and check.severity.value == "should"
-        and not item.config.getoption("strict", default=False)
-    ):
-        report.outcome = "skipped"
-        report.hil_advisory = str(error)  # type: ignore[attr-defined]
-        report.longrepr = (str(item.path), item.location[1] or 0, "advisory")
-    elif report.failed and isinstance(error, Finding | HilError):
-        # The message says it all: our own stack frames would only hide it.
-        report.longrepr = f"{fault_of(error)}: {error}"
-        target = _brought_up(item)
-        if isinstance(error, Finding) and report.when == "call" and target:
-            from .explain import board_clock, explanation
+    told: Any = report
+    told.hil_check, told.hil_target = check.id, _target_of(item)
+    told.hil_verdict, told.hil_fault, told.hil_message = (
+        judged.verdict,
+        judged.fault,
+        judged.message,
+    )
+    if judged.shown is not None:
+        place = (str(item.path), item.location[1] or 0, judged.shown)
+        skipped = judged.verdict in ("skipped", "advisory", "known")
+        report.outcome = "skipped" if skipped else "failed"
+        report.longrepr = place if skipped else judged.shown
+    phases = item.stash.setdefault(phases_key, [])
+    phases.append((judged, report.duration))
+    bench = item.config.stash.get(bench_key, None)
+    evidence = bench.evidence(_target_of(item)) if bench else None
+    if report.when == "teardown" and evidence:
+        from .judge import verdict
 
-            function = getattr(item, "function", None)
-            report.longrepr = explanation(check, function, str(error), board_clock(target))
-        # pytest calls what fails in a check a failure, and what fails around it an error. Here it
-        # is the fault that decides.
-        if isinstance(error, Finding) and report.when != "call":
-            report.hil_finding = True  # type: ignore[attr-defined]
-        if isinstance(error, HilError) and report.when == "call":
-            report.hil_error = True  # type: ignore[attr-defined]
-    elif report.failed and error:
-        each = _each(error)
-        if len(each) > 1 and all(isinstance(one, Finding | HilError) for one in each):
-            told = dict.fromkeys(f"{fault_of(one)}: {one}" for one in each)
-            report.longrepr = "\n".join(told)
+        evidence.verdict(verdict(check, getattr(item, "function", None), phases))
+    if report.when == "teardown":
+        del item.stash[phases_key]
 
 
 def _brought_up(item: pytest.Item) -> Target | None:
     """The item's target, where its bring-up has succeeded."""
     return getattr(item, "funcargs", {}).get("target")
-
-
-def _known(item: pytest.Item, check: Check) -> Known | None:
-    """The declared deviation of this check on this target."""
-    target = _brought_up(item)
-    known = target.profile.known if target else ()
-    return next((one for one in known if one.check == check.id), None)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -302,16 +282,16 @@ def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str]
     return [f"{shown[0]} {op} {shown[1]}"] if shown else None
 
 
+_SHOWN = {
+    "finding": ("failed", "F", "FAILED"),
+    "error": ("error", "E", "ERROR"),
+    "advisory": ("advisory", "a", "ADVISORY"),
+    "known": ("known", "k", "KNOWN"),
+}
+
+
 def pytest_report_teststatus(report: Any) -> tuple[str, str, str] | None:
-    if hasattr(report, "hil_advisory"):
-        return "advisory", "a", "ADVISORY"
-    if hasattr(report, "hil_known"):
-        return "known", "k", "KNOWN"
-    if hasattr(report, "hil_finding"):
-        return "failed", "F", "FAILED"
-    if hasattr(report, "hil_error"):
-        return "error", "E", "ERROR"
-    return None
+    return _SHOWN.get(getattr(report, "hil_verdict", ""))
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
@@ -327,8 +307,12 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
         bench.problems.append(f"the results cannot be written: {error}")
     if bench:
         bench.close()
-    if bench and bench.problems and session.exitstatus == pytest.ExitCode.OK:
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        if bench.problems and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        if not _is_worker(session.config):
+            from . import recording
+
+            recording.end(bench, session.exitstatus)
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:

@@ -38,9 +38,9 @@ def write_summary(terminal: TerminalReporter, bench: Bench) -> None:
             if category == "skipped":
                 reasons[_reason(report)][check].add(target)
             elif category == "advisory":
-                advisories.append((check, target, report.hil_advisory))
+                advisories.append((check, target, report.hil_message))
             elif category == "known":
-                known.append((check, target, report.hil_known))
+                known.append((check, target, report.hil_message))
     if not verdicts:
         return
     terminal.section("hardware in the loop", sep="=")

@@ -23,12 +23,19 @@ if TYPE_CHECKING:
     from ..auth.client import Api
     from ..auth.provider import Provider
     from ..config import TargetSpec
+    from ..link.console import Console
     from ..process_entry import ProcessSpec
 
 
-def bring_up(spec: TargetSpec, reached: Callable[..., Target], stack: ExitStack) -> Target:
+def bring_up(
+    spec: TargetSpec,
+    reached: Callable[..., Target],
+    stack: ExitStack,
+    listen: Callable[[Console], object] = lambda _: None,
+) -> Target:
     """:param reached: the target at a URL, without any control yet
     :param stack: ends what is started here
+    :param listen: is given what it prints, before it is started
     :raises ConfigError: nobody knows a password of it
     :raises BenchError: it, or a service, cannot be started here
     :raises BoardError: it has ended, or does not answer
@@ -83,6 +90,7 @@ def bring_up(spec: TargetSpec, reached: Callable[..., Target], stack: ExitStack)
         holds=folder.lifeline,
     )
     stack.callback(server.stop)
+    listen(server.console)
     server.start()
     if isinstance(faked, FakedTime) and not faked.moves(server.pid):
         faked = Absent("libfaketime does not get into the process: is it a static program?")

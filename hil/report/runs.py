@@ -67,7 +67,7 @@ def to_line(event: Event) -> bytes:
     """The event as one line, without the fields that have their defaults."""
     left_out = _DEFAULTS[event.event]
     told = {
-        name: value
+        name: {k: v for k, v in value.items() if v is not None} if name == "token" else value
         for name, value in asdict(event).items()
         if name not in left_out or value != left_out[name]
     }
