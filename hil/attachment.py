@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,7 +48,9 @@ def power_virtual(spec: TargetSpec, state: Path, stack: ExitStack) -> VirtualBoa
     if spec.kind != "virtual":
         return None
     folder = (state / "boards" / spec.name).resolve()
-    board = VirtualBoard.start(spec.name, model=spec.model or "", state=folder)
+    board = VirtualBoard.start(
+        spec.name, model=spec.model or "", state=folder, latency=asdict(spec.latency)
+    )
     return stack.enter_context(board)
 
 

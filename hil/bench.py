@@ -17,14 +17,14 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .deadline import Deadline
 from .errors import BenchError, Finding, HilError
@@ -64,6 +64,7 @@ class Bench:
     :ivar source: the inventory's file
     :ivar recorder: writes the run down; None: nobody does
     :ivar recovered: target name → how it was brought back in the middle of the run
+    :ivar told: target name → what the end of the run tells of it, where another process had it
     :ivar problems: after :meth:`close`: the boards that could not be put back, and why
     """
 
@@ -93,6 +94,7 @@ class Bench:
         self.recorder: Recorder | None = None
         self._evidence: dict[str, TargetRecorder] = {}
         self.recovered: dict[str, str] = {}
+        self.told: dict[str, list[str]] = {}
         self.problems: list[str] = []
 
     @classmethod
@@ -281,6 +283,38 @@ class Bench:
     def up(self) -> list[Target]:
         """The targets that have come up, also those that have been put back by now."""
         return list(self._seen.values())
+
+    # Several processes: each has a part of the bench, and gives account of it in the end.
+
+    def portion(self, names: Collection[str]) -> dict[str, Any]:
+        """These targets of it, as what a bench is made with."""
+        return {
+            "specs": [self._specs[name] for name in names],
+            "state": self._state,
+            "source": self.source,
+            "wait_s": self._wait_s,
+        }
+
+    def account(self) -> dict[str, Any]:
+        """What :meth:`add` takes, made of nothing but lists, mappings and text."""
+        return {
+            "targets": {name: self.remarks(name) for name in self._seen},
+            "problems": self.problems,
+        }
+
+    def add(self, account: Mapping[str, Any]) -> None:
+        """What another process tells of its portion."""
+        self.told |= account["targets"]
+        self.problems += account["problems"]
+
+    def remarks(self, name: str) -> list[str]:
+        """What the end of the run tells of a target that has come up: first what it is, then what
+        the reader should know. Empty: it has not."""
+        if name in self.told:
+            return self.told[name]
+        up = self._seen.get(name)
+        recovered = self.recovered.get(name)
+        return [up.about, *up.notes, *([recovered] if recovered else [])] if up else []
 
     def release(self, name: str) -> None:
         """Put this board back and free its lock, without waiting for it. It may be started again:

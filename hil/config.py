@@ -16,7 +16,7 @@ from .document import Document, did_you_mean
 from .errors import ConfigError
 from .power_entry import CommandSpec, HubPortSpec
 from .target_entry import target_entry
-from .target_spec import EnvReference, Kind, Secrets, TargetSpec, Wifi
+from .target_spec import EnvReference, Kind, Latency, Secrets, TargetSpec, Wifi
 
 PACKAGED = Path(__file__).with_name("devices.yaml")
 """The default inventory: the embedded bench."""
@@ -141,6 +141,7 @@ __all__ = [
     "EnvReference",
     "Inventory",
     "Kind",
+    "Latency",
     "Secrets",
     "TargetSpec",
     "Wifi",

@@ -6,6 +6,7 @@ deselected, and starting pytest costs a few milliseconds (benchmarks/startup.py)
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,8 +84,29 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "hil: a check that runs against every target of the bench; select with -m hil"
     )
-    if selects_checks(config):
+    if not selects_checks(config):
+        return
+    distributed = _is_worker(config) or getattr(config.option, "dist", "no") != "no"
+    if not distributed:
         _plan(config)
+        return
+    from . import fleet
+
+    bench = fleet.bench_of_worker(config)
+    if bench:
+        config.stash[bench_key] = bench
+    else:
+        _plan(config)
+    fleet.join(config, config.stash[bench_key], _target_of)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """``-n auto``: a worker for each board. Is asked before pytest is configured."""
+    if not selects_checks(config) or os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):
+        return None
+    _plan(config)
+    return len(config.stash[bench_key].names)
 
 
 def _is_worker(config: pytest.Config) -> bool:
@@ -99,7 +121,9 @@ def selects_checks(config: pytest.Config) -> bool:
 
 
 def _plan(config: pytest.Config) -> None:
-    """Read the inventory and decide on the targets. Opens no port."""
+    """Read the inventory and decide on the targets, once. Opens no port."""
+    if bench_key in config.stash:
+        return
     from .bench import Bench
     from .errors import BenchError
 
@@ -169,14 +193,14 @@ def _target_of(item: pytest.Item) -> str:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Bring the boards up, all at once, as soon as it is known that a check will run."""
+    """Bring the boards up, all at once, as soon as it is known that a check will run. In a worker
+    of several, its own come up with their first check."""
     bench = session.config.stash.get(bench_key, None)
     names = {name for item in session.items if (name := _target_of(item))}
-    if bench and names and not session.config.option.collectonly:
+    if bench and names and not session.config.option.collectonly and not _is_worker(session.config):
         from . import recording
 
-        if not _is_worker(session.config):
-            recording.begin(session.config, bench)
+        recording.begin(session.config, bench)
         bench.start(names)
 
 

@@ -74,11 +74,11 @@ def _page(env: Mapping[str, str]) -> str | None:
     return env.get("CI_JOB_URL") or None
 
 
-def join(bench: Bench, folder: Path, run: str) -> None:
-    """A worker of a run that another process controls."""
+def join(bench: Bench, folder: str, run: str) -> None:
+    """In a worker of a run that another process controls."""
     from .report.recorder import Recorder
 
-    bench.recorder = Recorder(folder, run)
+    bench.recorder = Recorder(Path(folder), run)
 
 
 def end(bench: Bench, exit_status: int) -> None:

@@ -59,13 +59,8 @@ def write_summary(terminal: TerminalReporter, bench: Bench) -> None:
             if counts[category]
         )
         terminal.write_line(f"{target}: {told}", bold=True)
-        for up in bench.up():
-            if up.name == target:
-                terminal.write_line(f"  {up.about}")
-                for note in up.notes:
-                    terminal.write_line(f"  note: {note}", yellow=True)
-        if target in bench.recovered:
-            terminal.write_line(f"  note: {bench.recovered[target]}", yellow=True)
+        for i, remark in enumerate(bench.remarks(target)):
+            terminal.write_line(f"  note: {remark}" if i else f"  {remark}", yellow=i > 0)
     if advisories:
         terminal.write_line("advisories (a 'should'; with --strict they fail):", bold=True)
         for check, target, message in sorted(advisories):

@@ -19,7 +19,7 @@ from .flash_entry import flash_entry
 from .power_entry import power_entry
 from .process_entry import KEYS as PROCESS_KEYS
 from .process_entry import process_entry
-from .target_spec import EnvReference, Kind, TargetSpec, Wifi
+from .target_spec import EnvReference, Kind, Latency, TargetSpec, Wifi
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -38,6 +38,7 @@ _KINDS: Mapping[str, tuple[Kind, ...]] = {
     "port": ("board",),
     "unique_id": ("board",),
     "hostname": ("virtual", "board"),
+    "latency": ("virtual",),
     "url": ("url",),
     "firmware": ("virtual", "board"),
     "provision": ("virtual", "board"),
@@ -47,10 +48,14 @@ _KINDS: Mapping[str, tuple[Kind, ...]] = {
     **dict.fromkeys(PROCESS_KEYS, ("process",)),
 }
 
+_MAPPINGS: Mapping[str, type[Wifi | Latency]] = {"wifi": Wifi, "latency": Latency}
+"""Fields that have fields of their own."""
+
 # A target's name becomes part of test ids and file names.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", re.ASCII)
 _ENV = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)
 _MAX_BOOT_TIMEOUT_S = 600.0
+_MAX_LATENCY_S = 60.0
 _PROFILES = Path(__file__).with_name("profiles")
 
 
@@ -77,6 +82,7 @@ def target_entry(document: Document, name: str, entry: Value) -> TargetSpec | No
         _firmware,
         flash_entry,
         _boot_timeout,
+        _latency,
         power_entry,
         process_entry,
     ):
@@ -206,6 +212,18 @@ def _boot_timeout(document: Document, place: Place, fields: dict[str, Any]) -> N
         document.mistake((*place, "boot_timeout_s"), what)
 
 
+def _latency(document: Document, place: Place, fields: dict[str, Any]) -> None:
+    given = fields.get("latency")
+    for key, value in given.items() if isinstance(given, dict) else ():
+        try:
+            seconds = float(value)
+        except (TypeError, ValueError):
+            continue  # told by the type check
+        if not 0 <= seconds <= _MAX_LATENCY_S:
+            what = f"'{key}' must be from 0 to {_MAX_LATENCY_S:.0f} seconds"
+            document.mistake((*place, "latency", key), what)
+
+
 # --- types, through pydantic ---------------------------------------------------------------------
 
 
@@ -227,8 +245,9 @@ def _type_mistake(
     path = tuple(str(part) for part in details["loc"])
     at, key, kind = (*place, *path), path[-1], details["type"]
     tell = partial(document.mistake, at)
+    inside = _MAPPINGS.get(path[0])
     if kind == "unexpected_keyword_argument":
-        known = [one.name for one in dataclasses.fields(Wifi)] if path[0] == "wifi" else FIELDS
+        known = [one.name for one in dataclasses.fields(inside)] if inside else FIELDS
         meant = did_you_mean(key, known) or f"; known are {', '.join(sorted(known))}"
         tell(f"unknown key {key!a}{meant}", key=True)
     elif kind == "missing":
@@ -241,7 +260,8 @@ def _type_mistake(
     elif kind.startswith(("float", "finite")):
         tell(f"'{key}' must be a number of seconds")
     elif kind == "dataclass_type":
-        tell(f"'{key}' must be a mapping with 'ssid' and 'key'")
+        names = [repr(field.name) for field in dataclasses.fields(_MAPPINGS[key])]
+        tell(f"'{key}' must be a mapping with {', '.join(names[:-1])} and {names[-1]}")
     elif kind == "string_type":
         tell(f"'{key}' must be text, not a list or a mapping")
     else:

@@ -47,6 +47,22 @@ class Wifi:
 
 
 @dataclass(frozen=True)
+class Latency:
+    """What a virtual board takes as long for as a real one does, seconds; 0 is as fast as it goes.
+
+    :ivar reset_s: from a reset until its port is there again
+    :ivar wifi_s: from ``connect()`` until it has an address
+    :ivar bootloader_window_s: in which its bootloader shows itself on each reset, before that
+    """
+
+    __pydantic_config__: ClassVar[Mapping[str, str]] = _STRICT
+
+    reset_s: float = 0.0
+    wifi_s: float = 0.0
+    bootloader_window_s: float = 0.0
+
+
+@dataclass(frozen=True)
 class Secrets:
     """A target's secrets, looked up. None: devices.yaml names none.
 
@@ -83,6 +99,7 @@ class TargetSpec:
     :ivar boot_timeout_s: seconds from a reset to the first answer; None: the profile's
     :ivar power: what switches the board's power; None: nothing does
     :ivar trusted_network: credentials may cross this network in the clear
+    :ivar latency: what a virtual board is to take its time for
     """
 
     __pydantic_config__: ClassVar[Mapping[str, str]] = _STRICT
@@ -108,6 +125,7 @@ class TargetSpec:
     boot_timeout_s: float | None = None
     power: HubPortSpec | CommandSpec | None = None
     trusted_network: bool = False
+    latency: Latency = Latency()
 
     def consent(self) -> Consent:
         """The owner's, to change this board.

@@ -50,7 +50,7 @@ class BoardMoment:
 class TokenSeen:
     """A JSON Web Token in a request or an answer, without what makes it valid.
 
-    :ivar id: the same for the same token within one run
+    :ivar id: the same for the same token of one target within one run
     :ivar iat: its claims, where they are numbers; likewise ``nbf`` and ``exp``
     """
 

@@ -52,6 +52,12 @@ def board(**fields):
     return "targets:\n  porch:\n" + "\n".join(lines) + "\n"
 
 
+def virtual(latency):
+    """A sound virtual board in one line, which takes its time."""
+    more = "" if latency is None else f", latency: {latency}"
+    return f"targets: {{porch: {{kind: virtual, model: openmv-n6{more}}}}}\n"
+
+
 # --- which file ------------------------------------------------------------------------------
 
 
@@ -135,6 +141,13 @@ def test_a_full_board(devices, tmp_path):
         boot_timeout_s=20.0,
         trusted_network=True,
     )
+
+
+def test_a_virtual_board_takes_its_time(devices):
+    slow = config.read(devices(virtual("{reset_s: 3, wifi_s: 4.5}"))).targets["porch"]
+    assert slow.latency == config.Latency(reset_s=3.0, wifi_s=4.5)
+    fast = config.read(devices(virtual(None))).targets["porch"]
+    assert fast.latency == config.Latency()
 
 
 def test_settings_are_shared_by_merging(devices):
@@ -310,6 +323,11 @@ def test_all_mistakes_are_told_at_once_in_the_file_s_order(mistakes):
         (board(wifi="{key: '${K}'}"), "6:5: 'ssid' is missing"),
         (board(user="[a]"), "6:11: 'user' must be text"),
         (board(user="a\n    user: b"), "7:5: 'user' is here twice (first in line 6)"),
+        (board(latency="{}"), "6:5: 'latency' has no meaning for kind board, only for virtual"),
+        (virtual("3"), "1:61: 'latency' must be a mapping with 'reset_s', 'wifi_s' and"),
+        (virtual("{reset: 3}"), "1:62: unknown key 'reset' (did you mean 'reset_s'?)"),
+        (virtual("{wifi_s: -1}"), "1:70: 'wifi_s' must be from 0 to 60 seconds"),
+        (virtual("{wifi_s: long}"), "1:70: 'wifi_s' must be a number of seconds"),
         ("targets: {a: {kind: url}}\n", "1:11: 'url' is missing"),
         ("targets: {a: {kind: url, url: 'ftp://x'}}\n", "1:31: 'url' must be like http://"),
         ("targets: {a: {kind: url, url: 'http://[x'}}\n", "1:31: 'url' must be like http://"),
@@ -491,6 +509,7 @@ _ENTRY = {
     "password": "${PORCH}",
     "wifi": {"ssid": "bench", "key": "${WIFI}"},
     "boot_timeout_s": 3,
+    "latency": {"reset_s": 3, "wifi_s": 4},
     "power": {"uhubctl": {"hub": "1-1", "port": 2}},
 }
 
