@@ -66,9 +66,9 @@ _TOKEN = re.compile(rb"\be[yw][A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"
 
 
 def new_name() -> str:
-    """A run's: its time (UTC), so that names sort, and four random digits for those that begin in
-    the same second: ``20261129T052112Z-3f2a``."""
-    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()) + "-" + secrets.token_hex(2)
+    """A run's: its time (UTC), so that names sort, and six random digits for those that begin in
+    the same second: ``20261129T052112Z-3f2a91``."""
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()) + "-" + secrets.token_hex(3)
 
 
 class Recorder:

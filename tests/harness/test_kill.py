@@ -14,6 +14,7 @@ import pytest
 from hil.deadline import Deadline
 from hil.link import files
 from hil.link.board import BoardLink
+from hil.report import events, runs
 from hil.virtual.board import VirtualBoard
 
 ROTATES_AND_HANGS = """
@@ -121,6 +122,10 @@ def test_the_run_after_a_kill_restores_the_board_and_passes(
     killed.communicate()
     assert on_board(board, ".hil/index.json") is not None
     assert on_board(board, "secret.bin") != as_found["secret.bin"]
+    left = runs.Run.load(runs.find(pytester.path / "artifacts"))
+    assert left.end is None
+    done = {type(event) for event in left.targets["porch"].events}
+    assert {events.KeyChange, events.Boot, events.ClockSeen} <= done, "it tells all it had done"
 
     pytester.makepyfile(LOGS_IN)
     following = run(pytester, board)
