@@ -292,6 +292,7 @@ class Verdict(_Event):
     :ivar title: the check as a sentence
     :ivar fault: none for ``passed`` and ``skipped``
     :ivar message: what was found; why it was skipped; the reason that the profile gives
+    :ivar not_promised: skipped because its profile promises no such thing: nothing is missing
     :ivar promise: what is promised, in words
     :ivar cause: what usually causes a finding
     :ivar clock: the board's clock at a finding, in words
@@ -306,6 +307,7 @@ class Verdict(_Event):
     verdict: VerdictWord
     fault: Fault | None = None
     message: str = ""
+    not_promised: bool = False
     promise: str = ""
     cause: str = ""
     clock: str = ""

@@ -71,6 +71,7 @@ def test_the_firmware_and_the_bench_are_in_it(site: Path) -> None:
         "hil/profiles/camera.yaml",
         "hil/profiles/camera-full.yaml",
         "hil/auth/weak_keys.txt",
+        "hil/report/requirements.csv",
         "hil/firmware/camera/main.py",
         "hil/virtual/bsp/_boot.py",
         "hil/py.typed",
