@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.auth import tokens, verdict
+from hil.auth.contract import NotPromised
 from hil.check import check, must, should
 from hil.deadline import Deadline
 from hil.secrets import SecretStr
@@ -153,7 +154,7 @@ def test_a_revoked_token_is_dead_after_a_restart(
     Usual cause: the list is kept in memory; or it is written over, and cut short.
     """
     if not profile.logout.survives_restart:
-        pytest.skip("its profile does not promise it")
+        raise NotPromised("its profile does not promise it")
     other, dead = api.token(), {"revoked before a restart": token}
     logged_out(api, raw, token)
     reboot()
@@ -193,6 +194,15 @@ def only_these_are_dead(
     verdict.accepted(use(api, raw, other), "a token that was not revoked")
 
 
+@pytest.fixture
+def store(profile: Profile) -> str:
+    """The service that keeps the list of revoked tokens."""
+    store = profile.logout.store
+    if store is None:
+        raise NotPromised("its profile names no store: the target keeps the list itself")
+    return store
+
+
 @check("REV-05", must, "connexion tutorial (ApiError 503)")
 def test_without_its_store_nobody_gets_in(
     target: Target,
@@ -200,6 +210,7 @@ def test_without_its_store_nobody_gets_in(
     raw: RawClient,
     profile: Profile,
     token: SecretStr,
+    store: str,
     services: ServiceControl,
 ) -> None:
     """503, for sound and for revoked tokens, and never 200; when the store is back, so is the
@@ -207,13 +218,10 @@ def test_without_its_store_nobody_gets_in(
 
     Usual cause: ``except ConnectionError: return False``, which says "not revoked".
     """
-    logout = profile.logout
-    if logout.store is None:
-        pytest.skip("its profile names no store: the target keeps the list itself")
-    revoked = api.token()
+    logout, revoked = profile.logout, api.token()
     logged_out(api, raw, revoked)
     with target.record.promised(logout.store_down):
-        with services.down(logout.store):
+        with services.down(store):
             answers = verdict.probe(
                 raw,
                 {
@@ -298,7 +306,7 @@ def test_without_a_logout_a_rotation_revokes(
     Usual cause: the key is a constant.
     """
     if profile.given_logout:
-        pytest.skip("it has a logout: see REV-02")
+        raise NotPromised("it has a logout: see REV-02")
     if isinstance(target.controls.secret, Absent):
         pytest.skip(f"needs the signing key, but {target.controls.secret.reason}")
     secret: SecretControl = request.getfixturevalue("secret")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hil.auth import tokens, verdict
+from hil.auth.contract import NotPromised
 from hil.check import check, must, should
 from hil.secrets import SecretStr
 
@@ -43,7 +44,7 @@ def admin(api: Api, profile: Profile) -> Api:
 def role_claim(profile: Profile) -> str:
     claim = profile.roles.claim
     if claim is None:
-        pytest.skip("its tokens say nothing of roles")
+        raise NotPromised("its tokens say nothing of roles")
     return claim
 
 
@@ -136,7 +137,7 @@ def other_kinds(profile: Profile) -> list[str]:
     refresh = profile.given_refresh and profile.given_refresh.token
     kinds = [*(["refresh"] if refresh else []), *profile.other_tokens]
     if not kinds:
-        pytest.skip(f"the profile {profile.name!r} has one kind of token")
+        raise NotPromised(f"the profile {profile.name!r} has one kind of token")
     return kinds
 
 
@@ -175,7 +176,7 @@ def test_a_token_without_its_claims_is_refused(
         if value is True
     }
     if not made:
-        pytest.skip(f"the profile {profile.name!r} demands no claims")
+        raise NotPromised(f"the profile {profile.name!r} demands no claims")
     answers = verdict.probe(
         raw, {name: api.compose_resource(token=token) for name, token in made.items()}
     )
@@ -188,7 +189,7 @@ def test_a_token_of_another_issuer_is_refused(
 ) -> None:
     """Usual cause: ``iss`` is written and never read."""
     if "iss" not in profile.token.claims:
-        pytest.skip("its tokens name no issuer")
+        raise NotPromised("its tokens name no issuer")
     verdict.accepted(raw.send(api.compose_resource(token=mint())), "a minted, sound token")
     values: dict[str, Any] = {"another": "https://other.example", "empty": "", "a list": []}
     made = {name: mint({"iss": value}) for name, value in values.items()}
@@ -232,7 +233,7 @@ def _field(answer: Answer, name: str) -> object:
 def second_user(profile: Profile) -> str:
     """Another user than the profile's."""
     if profile.second_user is None:
-        pytest.skip("its profile names one user only")
+        raise NotPromised("its profile names one user only")
     return profile.second_user
 
 

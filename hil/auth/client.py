@@ -96,13 +96,13 @@ class Api:
     def of(self, user: str) -> Api:
         """The same routes for another user.
 
-        :raises NotPromised: the bench has no password of theirs
+        :raises Unavailable: the bench has no password of theirs
         """
-        from .contract import NotPromised
+        from ..errors import Unavailable
 
         known = {self.credentials.user: self.credentials.password, **self.others}
         if user not in known:
-            raise NotPromised(f"the bench has no password of the user {user!r}")
+            raise Unavailable(f"the bench has no password of the user {user!r}")
         other = Api(
             self.base_url,
             self.profile,
