@@ -44,7 +44,7 @@ class _Group(click.Group):
             sys.exit(next(c for kind, c in code.items() if isinstance(error, kind)))
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), "lock", "profile", "virtual"])
+        return sorted([*super().list_commands(ctx), "lock", "profile", "requirements", "virtual"])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name == "virtual":
@@ -59,6 +59,10 @@ class _Group(click.Group):
             from .profile_cli import profile
 
             return profile
+        if cmd_name == "requirements":
+            from .requirements_cli import requirements
+
+            return requirements
         return super().get_command(ctx, cmd_name)
 
 

@@ -28,6 +28,7 @@ class Judged:
     """:ivar message: what was found, or why it was not examined; one or several lines, no secrets
     :ivar shown: what pytest shows of it; None: pytest knows better (an error that nobody foresaw)
     :ivar clock: the board's at a finding, in words
+    :ivar not_promised: skipped for its profile, which promises no such thing
     """
 
     verdict: VerdictWord
@@ -35,6 +36,7 @@ class Judged:
     message: str = ""
     shown: str | None = None
     clock: str = ""
+    not_promised: bool = False
 
 
 def judge(
@@ -53,7 +55,14 @@ def judge(
     error = call.excinfo.value if call.excinfo else None
     if isinstance(error, Unavailable):
         # It has asked for what this target, or its profile, has not.
-        return Judged("skipped", message=str(error), shown=f"Skipped: {error}")
+        from .auth.contract import NotPromised
+
+        return Judged(
+            "skipped",
+            message=str(error),
+            shown=f"Skipped: {error}",
+            not_promised=isinstance(error, NotPromised),
+        )
     known = _known(target, check) if report.when == "call" else None
     if report.passed:
         if not known:
@@ -141,6 +150,7 @@ def verdict(
         verdict=judged.verdict,
         fault=judged.fault,
         message=judged.message,
+        not_promised=judged.not_promised,
         promise=promise,
         cause=cause if judged.verdict in ("finding", "advisory", "known") else "",
         clock=judged.clock,

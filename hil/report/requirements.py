@@ -34,7 +34,6 @@ CAVEAT = (
     "What a skipped check would have shown is not shown."
 )
 
-_PARTIAL = "one side of it only"
 _BROKEN = ("finding", "advisory", "known")
 
 
@@ -162,6 +161,14 @@ class Requirement:
             return f"{self.standard}:2024 {self.id}"
         return f"{self.standard} {self.id}"
 
+    def reservations(self) -> tuple[str, ...]:
+        """What to say with each evidence towards it."""
+        return (
+            *(["one side of it only"] if self.strength == "partial" else []),
+            *([f"a mapping of {self.confidence} confidence"] if self.confidence != "high" else []),
+            *(["its text was not read"] if self.family == "en18031" else []),
+        )
+
 
 @functools.cache
 def load() -> tuple[Requirement, ...]:
@@ -234,16 +241,16 @@ class Assessed:
     def wording(self) -> str:
         """One sentence that a report may say of it, and no more than what is known."""
         cited, passed = self.requirement.cited, ", ".join(self.passed())
-        partial = f" ({_PARTIAL})" if self.requirement.strength == "partial" else ""
+        but = f" ({', '.join(told)})" if (told := self.requirement.reservations()) else ""
         if self.standing == "evidence shown":
-            return f"evidence towards {cited}{partial}: {passed} passed on {self.shown_on}"
+            return f"evidence towards {cited}{but}: {passed} passed on {self.shown_on}"
         if self.standing == "not examined":
             return f"{cited} was not examined: {'; '.join(self.reasons or self.out_of_scope)}"
         why = "; ".join(self.reasons)
         if self.standing == "finding":
-            return f"a finding that bears on {cited}: {why} ({self.shown_on})"
+            return f"a finding that bears on {cited}{but}: {why} ({self.shown_on})"
         so_far = f"{passed} passed, but " if passed else "no check of it has passed: "
-        return f"incomplete evidence towards {cited}{partial}: {so_far}{why} ({self.shown_on})"
+        return f"incomplete evidence towards {cited}{but}: {so_far}{why} ({self.shown_on})"
 
 
 def assess(run: Run, standards: Collection[str] | None = None) -> list[Assessed]:

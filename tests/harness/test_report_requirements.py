@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 from typing import get_args
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hil import catalogue
+from hil.cli import main
 from hil.errors import ConfigError
 from hil.report import events, requirements, runs
 from hil.report.requirements import Assessed, Standing
@@ -199,6 +203,18 @@ def test_a_part_of_the_matter_is_called_one() -> None:
     assert "evidence towards ASVS v5.0.0-6.2.1 (one side of it only): LOG-11" in found.wording()
 
 
+def test_what_was_never_read_is_called_so() -> None:
+    run = run_of(porch=[verdict("LOG-37", "passed")])
+    (found,) = (
+        one for one in requirements.assess(run, {"en18031"}) if one.requirement.id == "AUM-5-1"
+    )
+    assert (found.standing, found.requirement.strength) == ("evidence shown", "partial")
+    assert found.wording().startswith(
+        "evidence towards EN 18031-1:2024 AUM-5-1 (one side of it only, a mapping of medium "
+        "confidence, its text was not read): LOG-37 passed on porch"
+    )
+
+
 def test_the_worst_target_counts_and_is_named() -> None:
     passed = [verdict(check, "passed") for check in (*PASSED, *WITHOUT_DEVICE)]
     without = [*passed[:2], *out_of_scope(WITHOUT_DEVICE)]
@@ -248,3 +264,55 @@ def test_evidence_is_shown_only_where_every_promised_check_has_passed(
     for claim in ("complian", "conform", "certif", "meets", "covers"):
         assert claim not in found.wording()
     assert found.wording().startswith("evidence towards") == (found.standing == "evidence shown")
+
+
+# -- the command -----------------------------------------------------------------------------------
+
+
+def command(*arguments: str) -> str:
+    result = CliRunner().invoke(main, ["requirements", *arguments])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.fixture
+def artifacts(tmp_path: Path) -> Path:
+    """With a run in it whose board has answered what would break a table."""
+    folder = tmp_path / "20261129T0100Z-ab"
+    run = run_of(porch=[verdict("DEV-09", "finding", "got <b>a | b</b>\nand more")])
+    for path, told in (
+        (folder / runs.RUN_FILE, [run.begin, run.end]),
+        (folder / "porch" / runs.EVIDENCE_FILE, list(run.targets["porch"].verdicts.values())),
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"".join(runs.to_line(event) for event in told if event))
+    return tmp_path
+
+
+def test_without_a_run_the_mapping_is_listed() -> None:
+    listed = list(csv.DictReader(io.StringIO(command("--format", "csv"))))
+    assert len(listed) == 462
+    assert "standing" not in listed[0]
+    some = command("--standard", "cra", "--standard", "etsi", "--format", "md")
+    assert sum(line.startswith("## ") for line in some.splitlines()) == 2
+    assert requirements.CAVEAT in some
+    assert requirements.STANDARDS["cra"].caveat in some
+    assert "none: not examined" in some
+
+
+def test_with_a_run_it_tells_what_was_shown(artifacts: Path) -> None:
+    given = ("latest", "--artifacts", str(artifacts), "--standard", "asvs")
+    listed = list(csv.DictReader(io.StringIO(command(*given, "--format", "csv"))))
+    (row,) = (row for row in listed if row["id"] == "6.6.3")
+    assert (row["standing"], "broken: got <b>a | b</b>" in row["wording"]) == ("finding", True)
+    table = command(*given, "--format", "md")
+    (line,) = (line for line in table.splitlines() if "v5.0.0-6.6.3 " in line)
+    assert "got &lt;b&gt;a \\| b&lt;/b&gt;" in line
+    assert line.replace("\\|", "").count("|") == 7
+    assert command(*given).rstrip().endswith("3 finding, 170 not examined")
+
+
+def test_a_run_that_is_not_there_is_told(artifacts: Path) -> None:
+    result = CliRunner().invoke(main, ["requirements", "x", "--artifacts", str(artifacts)])
+    assert result.exit_code == 2
+    assert "no run begins with 'x'" in result.output
