@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .deadline import Deadline
+from .errors import BoardError
 from .http_target import MDNS_BUDGET_S
 from .reboot import no_answer, resumed
 
@@ -15,22 +16,30 @@ if TYPE_CHECKING:
 
 
 def find_address(
-    link: BoardLink, hostname: str, deadline: Deadline
+    link: BoardLink, hostname: str, boot_timeout_s: float, deadline: Deadline
 ) -> tuple[Resolved, str, list[str]]:
     """From mDNS; from the board itself, with a note, where nobody answers there.
 
+    Wi-Fi may take longer than a question on mDNS: an access point answers in 2 to 8 s.
+
+    :param boot_timeout_s: from the reset, which was this moment
     :returns: what mDNS says, the address, and the note
     :raises BoardError: it has none
     :raises Finding: it has none, and its application has raised
     """
     from .discovery import mdns
 
-    found = mdns.lookup([hostname], deadline.sooner(MDNS_BUDGET_S))[hostname]
-    if found.address:
-        return found, found.address, []
-    told = told_address(link, resumed, deadline)
-    if not told:
-        raise no_answer(link.name, "it has no address", link, "is its Wi-Fi right?")
+    booted = deadline.sooner(boot_timeout_s)
+    while True:
+        found = mdns.lookup([hostname], booted.sooner(MDNS_BUDGET_S))[hostname]
+        if found.address:
+            return found, found.address, []
+        if told := told_address(link, resumed, deadline):
+            break
+        what = f"it has no address after {boot_timeout_s:.0f} s"
+        problem = no_answer(link.name, what, link, "is its Wi-Fi right?")
+        if booted.expired or not isinstance(problem, BoardError):
+            raise problem
     note = f"{hostname}.local does not answer on mDNS: the address is the board's own word"
     return found, told, [note]
 

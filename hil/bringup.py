@@ -17,7 +17,7 @@ from .board_controls import controls_of
 from .deadline import Deadline
 from .deploy import deploy, secrets_of
 from .errors import BenchError, ConfigError, Finding, HilError
-from .http_target import http_target, of_url, read_only
+from .http_target import http_target, of_url, profile_of, read_only
 from .put_back import put_back
 from .reboot import no_answer, resumed
 from .target import Target
@@ -118,7 +118,8 @@ def _board(spec: TargetSpec, state: Path, stack: ExitStack, progress: Progress) 
 
     hostname, identity = deployed.hostname, deployed.identity
     progress.phase("answer")
-    resolved, address, unresolved = find_address(link, hostname, deadline)
+    boot_timeout_s = profile_of(spec).boot_timeout_s
+    resolved, address, unresolved = find_address(link, hostname, boot_timeout_s, deadline)
     port = http_port(address)
     target = http_target(
         spec,

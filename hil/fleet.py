@@ -79,12 +79,13 @@ class Controller:
         # A worker without a target would have nothing to do.
         config.option.tx = _spread(config.option.tx)[: len(bench.names)]
         self._shares = shares_of(bench.names, len(config.option.tx))
-        self._vacant = list(range(len(self._shares)))
+        self._vacant = list(reversed(range(len(self._shares))))
         self._scheduling = ShareScheduling(
             len(self._shares), lambda node: int(node.workerinput[_SHARE]), self._on_collected
         )
         self._session: pytest.Session | None = None
         self._nodes: list[WorkerController] = []
+        self._unaccounted: dict[str, tuple[int, str]] = {}  # target → share, why
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         self._session = session
@@ -97,7 +98,7 @@ class Controller:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: WorkerController) -> None:
         """A worker is about to start: in the place of one that has died, if one has."""
-        share = self._vacant.pop(0)
+        share = self._vacant.pop()  # xdist replaces a worker as soon as it has told that it died
         node.workerinput[_SHARE] = share
         node.workerinput[_BENCH] = pickle.dumps(self._bench.portion(self._shares[share]))
         node.workerinput[_NAMES] = self._bench.names
@@ -118,14 +119,26 @@ class Controller:
         share = int(node.workerinput[_SHARE])
         self._vacant.append(share)
         output: Mapping[str, Any] = getattr(node, "workeroutput", {})
-        if _ACCOUNT in output:
-            self._bench.add(output[_ACCOUNT])
-        elif not self._scheduling.open(share):
-            names = ", ".join(self._shares[share])
-            self._bench.problems.append(
-                f"perhaps not put back: {names}: its worker {node.gateway.id} has ended before it"
-                f" said so ({error}); 'hil restore' does it, and so does the next run"
-            )
+        if account := output.get(_ACCOUNT):
+            self._bench.add(account)
+            for name in account["targets"]:
+                self._unaccounted.pop(name, None)
+            return
+        why = f"its worker {node.gateway.id} has ended before it said so: {error}"
+        self._unaccounted |= dict.fromkeys(self._shares[share], (share, why))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        """A worker that has begun no check has touched no board."""
+        changed = {
+            spec.name for spec in self._bench.portion(self._unaccounted)["specs"] if spec.provision
+        }
+        self._bench.problems += [
+            f"perhaps not put back: {name}: {why}; 'hil restore {name}' does it, and so does the"
+            " next run"
+            for name, (share, why) in self._unaccounted.items()
+            if name in changed and self._scheduling.begun[share]
+        ]
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_handlecrashitem(self, report: pytest.TestReport) -> None:

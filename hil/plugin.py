@@ -100,7 +100,7 @@ def pytest_configure(config: pytest.Config) -> None:
     fleet.join(config, config.stash[bench_key], _target_of)
 
 
-@pytest.hookimpl(optionalhook=True)
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """``-n auto``: a worker for each board. Is asked before pytest is configured."""
     if not selects_checks(config) or os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):

@@ -66,10 +66,6 @@ class ShareScheduling:
         self._open = set(range(shares))
         self._work: dict[WorkerController, _Work] = {}
 
-    def open(self, share: int) -> bool:
-        """Whether there is something left to run in it, as far as is known."""
-        return share in self._open
-
     # What xdist asks for (its scheduler/protocol.py)
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -193,3 +194,37 @@ def test_a_name_goes_where_the_route_says(board: VirtualBoard, repl: SerialTrans
 def test_a_route_that_makes_no_sense_is_refused(board: VirtualBoard) -> None:
     with pytest.raises(BenchError, match="route"):
         board.control("route", destination="a:1", to=["only a host"])
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a packet filter of Linux")
+def test_before_its_wifi_is_up_nobody_reaches_a_board(tmp_path: Path) -> None:
+    """A camera's server listens before there is a network: as deaf as that, not refused."""
+    latency = {"wifi_s": 0.6}
+    with VirtualBoard.start(
+        "slow", state=tmp_path / "s", bus=tmp_path / "bus", latency=latency
+    ) as board:
+        transport = SerialTransport(board.device)
+        transport.enter_raw_repl(soft_reset=True)
+        transport.exec(
+            "import network, socket\n"
+            "wlan = network.WLAN(network.WLAN.IF_STA)\n"
+            "server = socket.socket()\n"
+            "server.bind(socket.getaddrinfo('0.0.0.0', 80)[0][-1])\n"
+            "server.listen(1)\n"
+            "wlan.active(True); wlan.connect('ssid', 'key')"
+        )
+        began = time.monotonic()
+        where = (board.address, board.http_port)
+        with pytest.raises(TimeoutError):
+            socket.create_connection(where, timeout=0.1)
+        transport.exec("while not wlan.isconnected(): pass")
+        assert time.monotonic() - began > 0.5
+        socket.create_connection(where, timeout=5).close()
+        # What is made from now on is heard at once.
+        transport.exec("server.close(); server = socket.socket(); print(server)")
+        transport.exec(
+            "server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n"
+            "server.bind(socket.getaddrinfo('0.0.0.0', 80)[0][-1]); server.listen(1)"
+        )
+        socket.create_connection(where, timeout=0.5).close()
+        transport.close()

@@ -1,5 +1,9 @@
 """``network``: a Wi-Fi interface that connects as ``network.json`` says."""
 
+import struct
+import sys
+import uctypes
+from usocket import SOL_SOCKET as _SOL_SOCKET
 from utime import ticks_add as _ticks_add, ticks_diff as _ticks_diff, ticks_ms as _ticks_ms
 
 import _bsp
@@ -14,6 +18,32 @@ STAT_GOT_IP = 3
 _NETMASK = "255.0.0.0"
 _hostname = _bsp.board["default_hostname"]
 _country = "XX"
+
+_latency = _bsp.board["latency"].get("wifi_s", 0)
+_offline = []  # sockets that hear nothing until there is a network
+takes_time = bool(_latency) and sys.platform == "linux"
+
+# Linux: include/uapi/asm-generic/socket.h, include/uapi/linux/bpf_common.h.
+_SO_ATTACH_FILTER = 26
+_SO_DETACH_FILTER = 27
+_DROP = struct.pack("HBBI", 0x06, 0, 0, 0)  # return 0 bytes of each packet
+
+
+def without(socket):
+    """The host's loopback is always there: a server that is started before Wi-Fi is up would be
+    reached at once, and on no camera it is. A packet filter of the socket keeps it from that."""
+    if not WLAN()._up():
+        program = struct.pack("HHIQ", 1, 0, 0, uctypes.addressof(_DROP))
+        socket.setsockopt(_SOL_SOCKET, _SO_ATTACH_FILTER, program)
+        _offline.append(socket)
+
+
+def _let_in():
+    while _offline:
+        try:
+            _offline.pop().setsockopt(_SOL_SOCKET, _SO_DETACH_FILTER, 0)
+        except OSError:  # it has been closed
+            pass
 
 
 def hostname(name=None):
@@ -67,8 +97,7 @@ class WLAN:
     def connect(self, ssid=None, key=None, **_):
         if not self._active:
             raise OSError(1)
-        latency = _bsp.board["latency"].get("wifi_s", 0)
-        self._since = _ticks_add(_ticks_ms(), int(latency * 1000))
+        self._since = _ticks_add(_ticks_ms(), int(_latency * 1000))
         self._up()
 
     def disconnect(self):
@@ -95,6 +124,8 @@ class WLAN:
         )
         if up != self._announced:
             self._announced = up
+            if up:
+                _let_in()
             _bsp.tell("link " + _hostname if up else "link")
         return up
 

@@ -6,6 +6,7 @@ from usocket import *
 import usocket as _builtin
 
 import _bsp
+import network
 
 _ANY = ("0.0.0.0", "::", "", None)
 
@@ -21,3 +22,11 @@ def getaddrinfo(host, port, *arguments):
         raise OSError(-2)  # as lwIP: no such name
     # One answer, as lwIP gives: the first fits the asked type.
     return _builtin.getaddrinfo(host, port, *arguments)[:1]
+
+
+if network.takes_time:
+
+    def socket(*arguments):
+        one = _builtin.socket(*arguments)
+        network.without(one)
+        return one
