@@ -172,8 +172,9 @@ def test_what_board_and_bench_failed_in_is_a_notification() -> None:
         ("bench-error", "not put back: yard"),
     ]
     assert told[1]["associatedRule"] == {"id": "LOG-07", "index": 1}
-    declared = {one["id"] for one in run["tool"]["driver"]["notifications"]}
-    assert {one["descriptor"]["id"] for one in told} <= declared
+    declared = run["tool"]["driver"]["notifications"]
+    assert {one["descriptor"]["id"] for one in told} <= {one["id"] for one in declared}
+    assert all({"fullDescription", "help"} <= one.keys() for one in declared)
     assert run["results"] == []
 
 
