@@ -119,6 +119,7 @@ class TargetBegin(_Event):
 
     :ivar kind: ``board``, ``virtual``, ``process`` or ``url``
     :ivar model: a key of the board table
+    :ivar listed: where its entry is, ``FILE:LINE``, from the root of the repository that it is in
     """
 
     event: Literal["target"] = "target"
@@ -128,6 +129,7 @@ class TargetBegin(_Event):
     kind: str
     model: str | None = None
     profile: str
+    listed: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Literal, TypeGuard
 from ..auth import profile, redaction
 from ..auth.raw import Request
 from ..auth.tokens import decode_segment
+from ..config import PACKAGED
 from ..errors import fault_of
 from ..target import Absent
 from . import runs, watching
@@ -162,6 +163,7 @@ class TargetRecorder:
                 kind=spec.kind,
                 model=spec.model,
                 profile=self._profile.stem,
+                listed=listed(spec.where),
             )
         )
 
@@ -302,6 +304,20 @@ class TargetRecorder:
                 os.write(self._files[name], data)
             except OSError as error:
                 self._recorder.not_written(self.name, error)
+
+
+def listed(where: str) -> str:
+    """Where a target's entry is, as another checkout of the same repository has it.
+
+    :param where: ``FILE:LINE:COLUMN``
+    :returns: ``FILE:LINE``; the file without a folder where it is in no repository
+    """
+    name, line, _ = where.rsplit(":", 2)
+    path = Path(name).absolute()
+    if path == PACKAGED:
+        return f"hil/{path.name}:{line}"
+    root = next((folder for folder in path.parents if (folder / ".git").exists()), path.parent)
+    return f"{path.relative_to(root).as_posix()}:{line}"
 
 
 def fault(error: BaseException) -> Fault:
