@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .check import Check
     from .target import Target
 
-pytest_plugins = (
+FIXTURES = (
     "hil.fixtures.target",
     "hil.fixtures.http",
     "hil.fixtures.board",
@@ -70,10 +70,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "hil: a check that runs against every target of the bench; select with -m hil"
     )
+    # labgrid's plugin has a fixture 'target', too. Of two plugins' the one that comes later counts:
+    # ours with -m hil, theirs without.
+    if selects_checks(config) or not config.pluginmanager.hasplugin("labgrid"):
+        for name in FIXTURES:
+            config.pluginmanager.import_plugin(name)
     if selects_checks(config):
         _plan(config)
 
