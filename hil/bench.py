@@ -167,9 +167,10 @@ class Bench:
 
         try:
             with ExitStack() as stack:
+                note = ""
                 # Also a board that is only read: whoever holds it may reset it at any moment.
                 if spec.kind != "url":
-                    stack.enter_context(
+                    note = stack.enter_context(
                         lock.hold(
                             lock.key_of(spec, self._state),
                             f"checks on {spec.name}",
@@ -180,6 +181,8 @@ class Bench:
                     )
                 self._on_held(spec.name)
                 target = bring_up(spec, self._state)
+                if note:
+                    target = replace(target, notes=(note, *target.notes))
                 stack.callback(target.close)
                 self._seen[spec.name] = target
                 return replace(target, close=stack.pop_all().close)
