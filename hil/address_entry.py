@@ -38,6 +38,8 @@ def _usb_serial(document: Document, place: Place, fields: dict[str, Any]) -> Non
 
 def _port(document: Document, place: Place, fields: dict[str, Any]) -> None:
     port, row = fields.get("port"), model_named(fields.get("model"))
+    if "labgrid" in fields:
+        _at_a_server(document, place, fields)
     if not isinstance(port, str):
         return
     if "://" in port:
@@ -64,6 +66,11 @@ def _remote_port(document: Document, place: Place, port: str, fields: dict[str, 
             (*place, "port"),
             "'port' at a serial server is rfc2217://HOST:PORT or socket://HOST:PORT",
         )
+    _at_a_server(document, place, fields)
+
+
+def _at_a_server(document: Document, place: Place, fields: dict[str, Any]) -> None:
+    """What does not reach the board there."""
     flash = fields.get("flash")
     if isinstance(flash, dict) and flash.get("method") != "command":
         document.mistake(

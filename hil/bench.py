@@ -178,9 +178,10 @@ class Bench:
             recorder.phase("lock")
         try:
             with ExitStack() as stack:
+                note = ""
                 # Also a board that is only read: whoever holds it may reset it at any moment.
                 if spec.kind != "url":
-                    stack.enter_context(
+                    note = stack.enter_context(
                         lock.hold(
                             lock.key_of(spec, self._state),
                             f"checks on {spec.name}",
@@ -191,6 +192,8 @@ class Bench:
                     )
                 self._on_held(spec.name)
                 target = bring_up(spec, self._state, recorder)
+                if note:
+                    target = replace(target, notes=(note, *target.notes))
                 stack.callback(target.close)
                 if recorder:
                     target = recorder.up(target)

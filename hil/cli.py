@@ -371,7 +371,8 @@ def run(pytest_args: tuple[str, ...]) -> None:
 
     from .checks import paths
 
-    unused = ["-p", "no:anyio", "-p", "no:platformdirs"]  # see benchmarks/startup.py
+    # See benchmarks/startup.py.
+    unused = ["-p", "no:anyio", "-p", "no:platformdirs", "-p", "no:labgrid"]
     # This command has imported the package already; the plugin asserts nothing.
     quiet = ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]
     # pytest would take the folder of the checks, be it site-packages.

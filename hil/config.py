@@ -7,7 +7,7 @@ file. What one target says is read by :mod:`hil.target_entry`; what only shows b
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -42,12 +42,23 @@ def load(explicit: Path | None, rootdir: Path, env: Mapping[str, str]) -> Invent
     :raises ConfigError: the file cannot be read, or has mistakes: all of them at once
     """
     if explicit is not None:
-        return read(explicit, named_by="--devices")
+        return _with_places(read(explicit, named_by="--devices"))
     if env.get("HIL_DEVICES"):
-        return read(Path(env["HIL_DEVICES"]), named_by="HIL_DEVICES")
+        return _with_places(read(Path(env["HIL_DEVICES"]), named_by="HIL_DEVICES"))
     if (rootdir / "devices.yaml").exists():
-        return read(rootdir / "devices.yaml")
+        return _with_places(read(rootdir / "devices.yaml"))
     return embedded_inventory()
+
+
+def _with_places(inventory: Inventory) -> Inventory:
+    """An entry that stands for several places of labgrid, as those that are there now."""
+    specs = inventory.targets.values()
+    if not any(spec.labgrid and not spec.labgrid.place for spec in specs):
+        return inventory
+    from .places.inventory import expanded
+
+    targets = {spec.name: spec for spec in expanded(specs)}
+    return replace(inventory, targets=MappingProxyType(targets))
 
 
 def embedded_inventory() -> Inventory:
@@ -56,17 +67,24 @@ def embedded_inventory() -> Inventory:
 
 
 def select(inventory: Inventory, names: Sequence[str] | None) -> tuple[TargetSpec, ...]:
-    """The targets of these names in the inventory's order; None or no name: all.
+    """The targets of these names in the inventory's order; None or no name: all. The name of an
+    entry that stands for several places means all of them.
 
     :raises ConfigError: a name is not in the inventory
     """
+    specs = inventory.targets.values()
+    groups = {spec.labgrid.group for spec in specs if spec.labgrid}
     for name in names or ():
-        if name not in inventory.targets:
+        if name not in inventory.targets and name not in groups - {""}:
             raise ConfigError(
                 f"{inventory.path}: no target {name!a}{did_you_mean(name, inventory.targets)}",
                 hint=f"it lists {', '.join(inventory.targets)}",
             )
-    return tuple(spec for spec in inventory.targets.values() if not names or spec.name in names)
+    return tuple(
+        spec
+        for spec in specs
+        if not names or spec.name in names or (spec.labgrid and spec.labgrid.group in names)
+    )
 
 
 def read(path: Path, *, named_by: str | None = None) -> Inventory:
@@ -108,7 +126,18 @@ def _targets(document: Document) -> dict[str, TargetSpec]:
             targets[name] = spec
     _no_two_alike(document, entries)
     _no_two_powered_alike(document, targets)
+    _no_two_at_one_place(document, targets)
     return targets
+
+
+def _no_two_at_one_place(document: Document, targets: Mapping[str, TargetSpec]) -> None:
+    owners: dict[tuple[str, str], str] = {}
+    for name, spec in targets.items():
+        if spec.labgrid and spec.labgrid.place:
+            first = owners.setdefault((spec.labgrid.coordinator, spec.labgrid.place), name)
+            if first != name:
+                what = f"target {first!a} has the same 'place': two targets cannot be one board"
+                document.mistake(("targets", name, "labgrid", "place"), what)
 
 
 def _no_two_powered_alike(document: Document, targets: Mapping[str, TargetSpec]) -> None:

@@ -2,6 +2,8 @@
 
 The lock is the kernel's: a process that dies, however it dies, has let go. The record beside it
 (who, since when, for what) is information for people and never decides anything.
+
+A board that is a place of labgrid is locked here first, and then acquired from its coordinator.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ from typing import TYPE_CHECKING
 
 from .deadline import Deadline
 from .errors import BenchError
+from .places.address import is_place
+from .places.address import key_of as place_key
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -47,7 +51,8 @@ _LOOK_AGAIN_S = 0.5
 class Holder:
     """Who holds a board, as far as is known.
 
-    :ivar pid: None: the lock is held, and the record is missing or its writer is gone
+    :ivar pid: None: the lock is held, and the record is missing or its writer is gone; or it is
+        acquired from labgrid, which knows user and host
     :ivar since: UTC, ISO 8601
     """
 
@@ -59,10 +64,12 @@ class Holder:
 
     def __str__(self) -> str:
         """``alice (pid 4711) since 2026-11-22 16:40:09 UTC for checks on porch``."""
-        if self.pid is None:
+        if not self.user:
             return "another process, which has left no record"
-        where = "" if self.host == socket.gethostname() else f" on {self.host}"
         since = self.since.replace("T", " ").replace("+00:00", " UTC")
+        if self.pid is None:
+            return f"{self.user} on {self.host} since {since}: {self.purpose}"
+        where = "" if self.host == socket.gethostname() else f" on {self.host}"
         return f"{self.user} (pid {self.pid}{where}) since {since} for {self.purpose}"
 
 
@@ -72,11 +79,9 @@ class HeldError(BenchError):
     :ivar holder: who
     """
 
-    def __init__(self, key: str, holder: Holder) -> None:
-        super().__init__(
-            f"{key} is held by {holder}",
-            hint="wait for it to end" + (f", or end process {holder.pid}" if holder.pid else ""),
-        )
+    def __init__(self, key: str, holder: Holder, hint: str = "") -> None:
+        end = f", or end process {holder.pid}" if holder.pid else ""
+        super().__init__(f"{key} is held by {holder}", hint=hint or f"wait for it to end{end}")
         self.holder = holder
 
 
@@ -107,6 +112,8 @@ def key_of(spec: TargetSpec, state: Path = Path(".hil")) -> Key:
         return f"{spec.name}@{spec.process.folder}"
     if spec.url:
         return spec.url
+    if is_place(spec.port):
+        return place_key(spec.port or "")
     if spec.usb_serial or not spec.port or "://" in spec.port:
         return spec.usb_serial or spec.port or spec.name
     return (spec.port, _behind(spec.port))
@@ -136,7 +143,7 @@ def hold(
     on_wait: Callable[[Holder], object] | None = None,
     given_up: Callable[[], bool] = lambda: False,
     folder: Path | None = None,
-) -> Iterator[None]:
+) -> Iterator[str]:
     """Hold a board for the length of a ``with`` block; it may end in another thread.
 
     :param key: :func:`key_of` the board
@@ -145,17 +152,22 @@ def hold(
         it; a holder whose record is not written yet is told as one without a pid
     :param given_up: asked from time to time; True ends the waiting before the deadline
     :param folder: where the locks are; None: :func:`lock_folder`
+    :returns: what there is to say of how it was taken; mostly nothing
     :raises HeldError: it is still held at ``deadline``; the message names the holder
-    :raises BenchError: the folder cannot be used
+    :raises BenchError: the folder cannot be used; or labgrid's coordinator has not such a place
     """
     # Always in this order: nobody waits for the first of two names while he holds the second.
     names = dict.fromkeys([key] if isinstance(key, str) else key)
+    folder, note = folder or lock_folder(), ""
     with ExitStack() as stack:
         for name in names:
-            stack.enter_context(
-                _hold(name, purpose, deadline, on_wait, given_up, folder or lock_folder())
-            )
-        yield
+            stack.enter_context(_hold(name, purpose, deadline, on_wait, given_up, folder))
+            if is_place(name):
+                from .places.acquisition import acquired
+
+                record = _record_of_place(name, folder)
+                note = stack.enter_context(acquired(name, deadline, record, on_wait, given_up))
+        yield note
 
 
 @contextlib.contextmanager
@@ -202,11 +214,19 @@ def _taken(lock: BaseFileLock, within: float) -> bool:
 def holder(key: Key, *, folder: Path | None = None) -> Holder | None:
     """Who holds the board now; None: nobody does, whatever a record says.
 
-    :raises BenchError: the folder cannot be used
+    :raises BenchError: the folder cannot be used; or labgrid's coordinator does not answer
     """
     names = [key] if isinstance(key, str) else key
-    holders = (_holder(name, folder or lock_folder()) for name in names)
-    return next((found for found in holders if found), None)
+    folder = folder or lock_folder()
+    for name in names:
+        found = _holder(name, folder)
+        if found is None and is_place(name):
+            from .places.acquisition import holder as holder_of_place
+
+            found = holder_of_place(name, _record_of_place(name, folder))
+        if found:
+            return found
+    return None
 
 
 def _holder(key: str, folder: Path) -> Holder | None:
@@ -240,6 +260,11 @@ def _files(key: str, folder: Path) -> tuple[BaseFileLock, Path]:
     return lock, folder / f"{stem}.json"
 
 
+def _record_of_place(key: str, folder: Path) -> Path:
+    _, record = _files(key, folder)
+    return record.with_suffix(".place.json")
+
+
 def _make(folder: Path) -> None:
     """Everybody may add files and, unlike in /tmp, remove them: in a folder with the sticky bit
     filelock (from 4.2 on) refuses a file that another user has left."""
@@ -251,7 +276,6 @@ def _make(folder: Path) -> None:
 
 
 def _write(record: Path, purpose: str) -> None:
-    """In place: in a shared folder nobody can replace the file that another user left."""
     me = Holder(
         pid=os.getpid(),
         user=_user(),
@@ -261,15 +285,19 @@ def _write(record: Path, purpose: str) -> None:
     )
     # A record that cannot be written costs a name in a message, and nothing else.
     with contextlib.suppress(OSError):
-        _overwrite(record, json.dumps(asdict(me)).encode())
+        overwrite(record, json.dumps(asdict(me)).encode())
 
 
 def _clear(record: Path) -> None:
     with contextlib.suppress(OSError):
-        _overwrite(record, b"")
+        overwrite(record, b"")
 
 
-def _overwrite(record: Path, content: bytes) -> None:
+def overwrite(record: Path, content: bytes) -> None:
+    """In place: in a shared folder nobody can replace the file that another user left.
+
+    :raises OSError: it cannot be written
+    """
     flags = os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     try:
         # Without O_CREAT, which Linux refuses for other users' files (fs.protected_regular).

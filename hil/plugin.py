@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .judge import Judged
     from .target import Target
 
-pytest_plugins = (
+FIXTURES = (
     "hil.fixtures.target",
     "hil.fixtures.http",
     "hil.fixtures.board",
@@ -80,10 +80,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "hil: a check that runs against every target of the bench; select with -m hil"
     )
+    if selects_checks(config) or not config.pluginmanager.hasplugin("labgrid"):
+        # labgrid's plugin has a fixture 'target', too. Of two plugins' the one that comes later
+        # counts: ours with -m hil, theirs without.
+        for name in FIXTURES:
+            config.pluginmanager.import_plugin(name)
     if not selects_checks(config):
         return
     distributed = _is_worker(config) or getattr(config.option, "dist", "no") != "no"

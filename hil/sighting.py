@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .places.address import is_place
+
 if TYPE_CHECKING:
     from .config import TargetSpec
     from .discovery.listed import Loader
@@ -65,6 +67,8 @@ class Sighting:
             return f"attached, but it {NO_PORT}: has this computer the driver, cdc_acm?"
         if self.loader and self.loader.certain:
             return str(self.loader).removeprefix("is ")
+        if is_place(spec.port):
+            return _at_its_place(spec.port or "")
         if spec.port and "://" in spec.port:
             return REMOTE
         if spec.port and Path(spec.port).exists():
@@ -159,6 +163,17 @@ def port_held(device: str, holders: Holders) -> str:
 
 def _place(port: UsbPort) -> tuple[str | None, str | None]:
     return (port.location or port.device, port.serial_number)
+
+
+def _at_its_place(url: str) -> str:
+    from .errors import BenchError
+    from .places.acquisition import presence
+
+    try:
+        wrong = presence(url)
+    except BenchError as error:
+        wrong = error.message
+    return f"absent; {wrong}" if wrong else REMOTE
 
 
 def _runs(spec: TargetSpec, port: UsbPort) -> str:

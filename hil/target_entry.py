@@ -16,6 +16,7 @@ from .address_entry import address_entry
 from .boards.table import models
 from .document import Document, Place, Value, did_you_mean
 from .flash_entry import flash_entry
+from .labgrid_entry import labgrid_entry
 from .power_entry import power_entry
 from .process_entry import KEYS as PROCESS_KEYS
 from .process_entry import process_entry
@@ -36,6 +37,7 @@ _KINDS: Mapping[str, tuple[Kind, ...]] = {
     "model": ("virtual", "board"),
     "usb_serial": ("board",),
     "port": ("board",),
+    "labgrid": ("board",),
     "unique_id": ("board",),
     "hostname": ("virtual", "board"),
     "latency": ("virtual",),
@@ -78,6 +80,7 @@ def target_entry(document: Document, name: str, entry: Value) -> TargetSpec | No
     for check in (
         _model,
         address_entry,
+        labgrid_entry,
         _profile,
         _firmware,
         flash_entry,
@@ -111,11 +114,11 @@ def _kind_fits(document: Document, place: Place, fields: dict[str, Any]) -> None
             document.mistake((*place, key), what, key=True)
     if kind in ("virtual", "board") and "model" not in fields:
         document.mistake((*place, "model"), "'model' is missing: which board is it?")
-    if kind == "board" and not fields.keys() & {"usb_serial", "port"}:
+    if kind == "board" and not fields.keys() & {"usb_serial", "port", "labgrid"}:
         document.mistake(
             (*place, "usb_serial"),
             "'usb_serial' is missing: the board's USB serial number ('hil list' shows it),"
-            " or 'port' where it has none",
+            " or 'port' where it has none, or 'labgrid'",
         )
     if kind == "url" and "url" not in fields:
         document.mistake((*place, "url"), "'url' is missing")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from .errors import ConfigError
 from .flash_entry import FlashSpec
+from .places.address import PlaceSpec
 from .power_entry import CommandSpec, HubPortSpec
 from .process_entry import ProcessSpec
 from .secrets import SecretStr
@@ -85,7 +86,8 @@ class TargetSpec:
     :ivar model: a key of the board table; None for what is no board
     :ivar usb_serial: the USB serial number that tells the board from all others
     :ivar port: a serial device, or ``rfc2217://HOST:PORT`` or ``socket://HOST:PORT`` of a serial
-        server, where there is no USB serial number
+        server, where there is no USB serial number; that of a place is ``labgrid://HOST:PORT/PLACE``
+    :ivar labgrid: the place where the board is, at a coordinator of labgrid
     :ivar unique_id: the board's ``machine.unique_id()``; None: whatever board is behind the port
     :ivar hostname: name on the network without ``.local``; None: the harness makes a unique one
     :ivar url: base URL
@@ -110,6 +112,7 @@ class TargetSpec:
     model: str | None = None
     usb_serial: str | None = None
     port: str | None = None
+    labgrid: PlaceSpec | None = None
     unique_id: str | None = None
     hostname: str | None = None
     url: str | None = None

@@ -11,6 +11,7 @@ from pathlib import Path
 import serial
 
 from hil.errors import BenchError
+from hil.places.address import is_place
 
 #: Ports behind an URL are read by pyserial, which can be told to stop only between two reads.
 READ_S = 0.2
@@ -33,6 +34,19 @@ class _LocalSerial(serial.Serial):  # type: ignore[misc]
 def is_remote(device: str) -> bool:
     """Whether it is a port behind a serial server: an URL, not a device path."""
     return "://" in device
+
+
+def served_at(device: str) -> str:
+    """Where a serial port is now: a place of labgrid at whatever TCP port its exporter serves.
+
+    :raises NoPortError: the exporter shows no port at the moment
+    :raises BenchError: labgrid's coordinator does not answer, or the place is not acquired
+    """
+    if not is_place(device):
+        return device
+    from hil.places.acquisition import serial_url
+
+    return serial_url(device)
 
 
 def open_serial(

@@ -22,7 +22,7 @@ import serial
 
 from hil.deadline import Deadline
 from hil.errors import BenchError, BoardError
-from hil.link.opening import ANSWER_S, READ_S, is_remote, open_serial
+from hil.link.opening import ANSWER_S, READ_S, is_remote, open_serial, served_at
 
 #: OpenMV cameras leave the REPL for their own protocol at this rate (omv_protocol.h:61).
 OPENMV_PROTOCOL_BAUDRATE = 921600
@@ -37,7 +37,8 @@ class PortGoneError(BoardError):
 
 
 class Port:
-    """An open serial port: a device path, or ``rfc2217://host:port`` or ``socket://host:port``.
+    """An open serial port: a device path, or ``rfc2217://host:port`` or ``socket://host:port``, or
+    the ``labgrid://host:port/place`` that tells one of these two.
 
     :param device: path or URL
     :param baudrate: bits per second; never 921600 (see :data:`OPENMV_PROTOCOL_BAUDRATE`)
@@ -56,7 +57,7 @@ class Port:
     ) -> None:
         if baudrate == OPENMV_PROTOCOL_BAUDRATE:
             raise BenchError("921600 baud is OpenMV's protocol mode, not the REPL", target=target)
-        self.device = device
+        self.device = device = served_at(device)
         self.target = target
         self._serial = open_serial(device, baudrate, target, answer_s)
         self._changed = threading.Condition()

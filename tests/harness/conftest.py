@@ -25,6 +25,21 @@ settings.register_profile("hil", derandomize=True, deadline=None, database=None)
 settings.load_profile("hil")
 
 
+# Plugins that nothing here uses: each pytest that a test starts would load them, too, in 0.6 s for
+# labgrid's alone. pytester forgets what stands in the environment.
+UNUSED = "-p no:labgrid -p no:anyio -p no:platformdirs"
+os.environ["PYTEST_ADDOPTS"] = UNUSED
+
+
+@pytest.fixture(autouse=True)
+def _without_unused_plugins(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "pytester" in request.fixturenames:
+        request.getfixturevalue("pytester")
+        monkeypatch.setenv("PYTEST_ADDOPTS", UNUSED)
+
+
 @pytest.fixture(scope="session")
 def require_program() -> Callable[[str, str], Path]:
     """``require_program("chronyd", "chrony")`` -> its path.

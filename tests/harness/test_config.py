@@ -269,7 +269,7 @@ def test_all_mistakes_are_told_at_once_in_the_file_s_order(mistakes):
         "4:5: unknown key 'modell' (did you mean 'model'?)",
         "5:16: 'provision' must be true or false",
         "6:3: 'usb_serial' is missing: the board's USB serial number ('hil list' shows it),"
-        " or 'port' where it has none",
+        " or 'port' where it has none, or 'labgrid'",
         "8:12: unknown model 'openmv-n7' (did you mean 'openmv-n6'?)",
         "9:21: 'boot_timeout_s' must be a number of seconds",
     ]

@@ -67,6 +67,22 @@ def test_each_check_is_collected_once_per_target_in_the_targets_order(
     result.stdout.fnmatch_lines(["*[[]virtual-n6]", "*[[]virtual-ae3]"])
 
 
+@pytest.mark.parametrize(
+    ("options", "whose"),
+    [(["-m", "hil"], "*hil/fixtures/target.py*"), ([], "*labgrid/pytestplugin/*")],
+)
+def test_labgrid_s_plugin_has_a_fixture_of_the_same_name(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, options: list[str], whose: str
+) -> None:
+    """``target``: ours in a run of the checks, theirs otherwise."""
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:anyio -p no:platformdirs")
+    pytester.makepyfile(f"{CHECK}\n    def test_with_labgrid(target):\n        pass\n")
+    result = pytester.runpytest_subprocess("--fixtures-per-test", "-v", *options)
+    result.stdout.fnmatch_lines(["plugins: *labgrid*", f"target -- {whose}"])
+    theirs, ours = "*labgrid/pytestplugin/*", "*fixtures/target.py*"
+    result.stdout.no_fnmatch_line(f"target -- {theirs if options else ours}")
+
+
 def test_starting_pytest_imports_nothing_heavy(pytester: pytest.Pytester) -> None:
     """The plugin is loaded at every start of pytest, also by people who run other tests."""
     pytester.makepyfile("def test_nothing(): pass")
