@@ -84,7 +84,7 @@ def measure(size: int, options: argparse.Namespace) -> dict[str, Any]:
         (folder / "fleet_notes.py").write_text(NOTES)
         environment = {
             **os.environ,
-            "PYTHONPATH": name,
+            "PYTHONPATH": os.pathsep.join(filter(None, (name, os.environ.get("PYTHONPATH")))),
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
             "HIL_VIRTUAL_BUS": str(folder / "bus"),
             "HIL_LOCKS": str(folder / "locks"),
