@@ -221,6 +221,50 @@ def test_x_ends_all_of_them(tmp_path: Path) -> None:
     assert len(notes(tmp_path)) < 60, "the others went on"
 
 
+def test_a_board_that_does_not_come_up_stalls_no_other(tmp_path: Path) -> None:
+    """It gives up only when the others are done."""
+    (tmp_path / "conftest.py").write_text(
+        textwrap.dedent("""
+        import pathlib
+        import time
+
+        from hil import bringup
+        from hil.errors import BoardError
+
+        real = bringup.bring_up
+
+        def bring_up(spec, *given):
+            if spec.name != "porch":
+                return real(spec, *given)
+            end = time.monotonic() + 60
+            while not all(pathlib.Path(name).exists() for name in ("garden", "gate")):
+                if time.monotonic() > end:
+                    raise BoardError("the others have waited for this one")
+                time.sleep(0.05)
+            raise BoardError("it is broken", target="porch")
+
+        bringup.bring_up = bring_up
+        """)
+    )
+    checks = (
+        NOTES
+        + """
+    @check("LOG-01", must, "a test")
+    def test_first(target_name):
+        pass
+
+    @check("LOG-02", must, "a test")
+    def test_last(target_name):
+        open(target_name, "w").close()
+    """
+    )
+    status, output = run(tmp_path, "-n", "auto", checks=checks)
+    assert status == 1, output
+    assert "BoardError: porch: it is broken" in output
+    assert "4 passed, 1 skipped, 1 error" in output
+    assert "LOG-02: porch is out of the run: it is broken" in output
+
+
 # --- boards -------------------------------------------------------------------------------------
 
 BOARD = "{{kind: virtual, model: openmv-{model}, provision: true}}"
