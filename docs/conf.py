@@ -19,6 +19,8 @@ version = release = __version__
 extensions = ["myst_parser", "generated"]
 exclude_patterns = ["build"]
 nitpicky = True
+# An option in a sentence keeps its two hyphens.
+smartquotes = False
 
 html_theme = "furo"
 html_title = f"hil {release}"

@@ -15,28 +15,33 @@ INVENTORY = Path(hil.__file__).with_name("devices.yaml")
 _KEY = re.compile(r"#   (?P<key>\w+)\s{2,}(?P<text>\S.*)")
 _MORE = re.compile(r"# {5,}(?P<text>\S.*)")
 _KIND = r"(?:virtual|board|process|url|all)"
+_ITEM = 2
+"""How much further to the right the items of a list stand."""
 _KINDS = re.compile(rf"\s{{2,}}(?P<kinds>{_KIND}(?:, {_KIND})*)$")
 
 
 def keys() -> dict[str, tuple[list[str], str]]:
-    """By key, what the comment at the head of devices.yaml says of it, line by line, and the kinds
-    of target that have it."""
+    """By key, what the comment at the head of devices.yaml says of it, the items of a list one by
+    one, and the kinds of target that have it."""
     found: dict[str, tuple[list[str], str]] = {}
-    key = ""
+    key, column = "", 0
     for line in INVENTORY.read_text(encoding="utf-8").splitlines():
         begins = _KEY.fullmatch(line)
         goes_on = _MORE.fullmatch(line) if key else None
         if begins:
-            key = begins["key"]
-            found[key] = ([], "all")
+            key, column = begins["key"], begins.start("text")
+            found[key] = ([""], "all")
         elif not goes_on:
             key = ""
             continue
-        text = (begins or goes_on)["text"]  # type: ignore[index]
-        kinds = _KINDS.search(text)
-        lines, told = found[key]
-        lines.append(_KINDS.sub("", text))
-        found[key] = (lines, kinds["kinds"] if kinds else told)
+        match = begins or goes_on
+        assert match
+        kinds = _KINDS.search(match["text"])
+        told, before = found[key]
+        if match.start("text") == column + _ITEM:
+            told.append("")
+        told[-1] = f"{told[-1]} {_KINDS.sub('', match['text'])}".strip()
+        found[key] = (told, kinds["kinds"] if kinds else before)
     return found
 
 
@@ -44,7 +49,7 @@ def devices() -> str:
     """One row a key."""
     lines = ["| key | kinds | meaning |", "|---|---|---|"]
     for key, (told, kinds) in keys().items():
-        lines.append(f"| `{key}` | {kinds} | {escaped(' '.join(told))} |")
+        lines.append(f"| `{key}` | {kinds} | {'<br>- '.join(map(escaped, told))} |")
     return "\n".join(lines)
 
 

@@ -10,11 +10,21 @@ _ROLE = re.compile(r":\w+:`~?(?:[\w.]+\.)?([\w]+)`")
 
 
 def escaped(text: str) -> str:
-    """A sentence of a help text: no part of it is Markdown, no line of it ends a table's row."""
-    one_line = " ".join(text.split())
+    """A sentence of a help text: nothing but its `code` is Markdown, and no line of it ends a
+    table's row."""
+    parts = " ".join(text.split()).split("`")
+    if len(parts) % 2 == 0:  # a backtick without its other one
+        return _literal("`".join(parts))
+    return "".join(
+        f"`{part.replace('|', chr(92) + '|')}`" if at % 2 else _literal(part)
+        for at, part in enumerate(parts)
+    )
+
+
+def _literal(text: str) -> str:
     for mark in "\\`*_<[|$":
-        one_line = one_line.replace(mark, f"\\{mark}")
-    return one_line
+        text = text.replace(mark, f"\\{mark}")
+    return text
 
 
 def of_docstring(text: str) -> str:
