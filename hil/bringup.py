@@ -1,6 +1,6 @@
 """Bring one target up, and hand it over with the way to put it back.
 
-The order of events is docs/what-happens-when.md.
+The order of events is docs/explanation/what-happens-when.md.
 """
 
 from __future__ import annotations

@@ -73,7 +73,8 @@ class Login(Part):
 
     :ivar encoding: how user and password travel: as a JSON object, as a form (``application/
         x-www-form-urlencoded``), or as ``Authorization: Basic`` without a body
-    :ivar user_field: its name in the object or form; likewise ``password_field``
+    :ivar user_field: the user's name in the object or form
+    :ivar password_field: the password's
     :ivar token_field: where the token is in the answer
     """
 
@@ -86,9 +87,12 @@ class Login(Part):
 
 
 class Token(Part):
-    """:ivar lifetime_s: ``exp`` minus the time of issue, seconds
+    """A JSON Web Token (RFC 7519), signed.
+
+    :ivar lifetime_s: ``exp`` minus the time of issue, seconds
     :ivar leeway_s: seconds after ``exp`` for which a token may still be accepted
     :ivar algorithms: the only ones that sign
+    :ivar type: what ``typ`` in its header says
     :ivar claims: those with a fixed value, and the value; as JSON text, where one is no text
     :ivar required_claims: those that must be there, whatever their value, besides ``exp``
     :ivar user_claim: the one that says whose token it is
@@ -116,6 +120,8 @@ class Body(Part):
 
     :ivar sound: the JSON object of a sound request
     :ivar required_field: a body without it gets ``missing_status`` and ``missing_text``
+    :ivar missing_status: what the status is then
+    :ivar missing_text: what the answer says then
     """
 
     sound: JsonObject
@@ -130,6 +136,7 @@ class Resource(Part):
     :ivar answer: what a sound request gets, compared as JSON
     :ivar scheme: the authentication scheme before the token in ``Authorization``; empty: the token
         stands there alone
+    :ivar body: what its request must hold; None: it has none
     """
 
     method: str = "POST"
@@ -145,8 +152,9 @@ class Resource(Part):
 
 
 class Basic(Part):
-    """The route that demands Basic credentials.
+    """The route that demands Basic credentials (RFC 7617).
 
+    :ivar realm: what its challenge calls it
     :ivar answer: the body that the right ones get, as text
     """
 
@@ -288,7 +296,8 @@ class Approval(Part):
         ``start``
     :ivar start: the member of the authorization's answer with the address at which the way begins
     :ivar user_code_field: the form's field for the code
-    :ivar user_field: its field for the user, where it asks for one; likewise ``password_field``
+    :ivar user_field: its field for the user, where it asks for one
+    :ivar password_field: its field for the password, likewise
     :ivar fill: what else the user writes into the forms on the way, by the name of the field
     """
 
@@ -312,6 +321,7 @@ class Device(Part):
     :ivar interval_s: between two questions for tokens, seconds; ``interval``
     :ivar refused: the status while the user has not let it in, and of codes that are none
     :ivar pending_error: what ``error`` says while it waits; None: nothing is promised
+    :ivar approval: how the user lets it in
     """
 
     method: str = "POST"
@@ -387,6 +397,7 @@ class Published(Part):
     :ivar passwords: by user
     :ivar secrets: signing keys by kind of token: ``access``, ``refresh``, those of
         ``other_tokens``
+    :ivar api_key: what opens the route for API keys
     """
 
     passwords: Mapping[str, Hidden] = {}

@@ -39,8 +39,8 @@ def ser2net(
     program: Path, device: str, scheme: str, folder: Path, *, tuned: bool = False
 ) -> Iterator[SerialServer]:
     """:param scheme: ``rfc2217`` or ``socket``
-    :param tuned: as docs/remote-serial.md advises; else ser2net's defaults, with which it does not
-        always notice that the port is gone
+    :param tuned: as docs/how-to/serial-server.md advises; else ser2net's defaults, with which it
+        does not always notice that the port is gone
     """
     folder.mkdir(parents=True, exist_ok=True)
     for _ in range(5):  # somebody else may take the free port

@@ -53,8 +53,8 @@ def virtual(model: str, state: Path) -> Iterator[ContractBoard]:
 
 @contextlib.contextmanager
 def behind_ser2net(scheme: str, program: Path, state: Path) -> Iterator[ContractBoard]:
-    """A virtual board at a serial server that is set up as docs/remote-serial.md advises; with
-    ser2net's defaults: test_link_remote.py."""
+    """A virtual board at a serial server that is set up as docs/how-to/serial-server.md advises;
+    with ser2net's defaults: test_link_remote.py."""
     from serial_server import ser2net
 
     from hil.virtual.board import VirtualBoard
