@@ -90,3 +90,40 @@ def end(bench: Bench, exit_status: int) -> None:
         recorder.end(int(exit_status), bench.problems)
     except OSError as error:
         bench.problems.append(f"the end of {recorder.folder} is not written: {error.strerror}")
+
+
+def remember(config: pytest.Config, bench: Bench) -> None:
+    """The run, which has ended, is taken into the history; so are those that were killed."""
+    if bench.recorder is None:
+        return
+    from .errors import ConfigError
+    from .report.history import FILE, History
+
+    folder = bench.recorder.folder.parent
+    given = config.getoption("history")
+    try:
+        with History(config.invocation_params.dir / given if given else folder / FILE) as history:
+            history.update(folder)
+    except ConfigError as error:
+        bench.problems.append(f"the run is not in the history: {error}")
+
+
+def mend_junit(config: pytest.Config, bench: Bench) -> None:
+    """pytest has written its JUnit file: it gets our words, and what the evidence knows."""
+    from .errors import ConfigError
+    from .report import junit
+    from .report.runs import Run
+
+    # As pytest takes it.
+    path = Path(os.path.expandvars(config.option.xmlpath)).expanduser().resolve()
+    if not path.is_file():
+        return
+    try:
+        run = Run.load(bench.recorder.folder) if bench.recorder else None
+    except ConfigError as error:
+        bench.problems.append(error.message)
+        run = None
+    try:
+        junit.mend(path, run, bench.problems)
+    except OSError as error:
+        bench.problems.append(f"{path} is as pytest writes it: {error.strerror}")

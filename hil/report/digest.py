@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable
@@ -12,6 +13,9 @@ from .events import Boot, Exchange, Fault, Phase, Up, VerdictWord
 from .runs import Run, TargetRun
 
 _MESSAGE = 300
+# A virtual board is flashed in each run with an image that is built for it, so that flashing is
+# never skipped: the same firmware with another stamp.
+_STAMP = re.compile(r"(-hil)\.\d{8}T\d+(\.[0-9a-f]+) on \d{4}-\d\d-\d\d$")
 _ANSWERED = {"accepted", "redirected", "refused", "5xx"}
 
 Measure = tuple[str, str]
@@ -105,14 +109,7 @@ def _target(name: str, target: TargetRun) -> TargetDigest:
         kind=begin.kind if begin else "",
         model=begin.model if begin else None,
         profile=begin.profile if begin else "",
-        build=Build(
-            firmware=up.firmware,
-            firmware_sha256=_over(up.firmware_sha256),
-            application_sha256=up.application_sha256,
-            profile_sha256=up.profile_sha256,
-        )
-        if up
-        else Build(),
+        build=_build(up) if up else Build(),
         fault=target.down.fault if target.down else None,
         message=first_line(target.down.message) if target.down else "",
         checks={
@@ -122,6 +119,16 @@ def _target(name: str, target: TargetRun) -> TargetDigest:
             for check, one in target.verdicts.items()
         },
         seconds=_seconds(target),
+    )
+
+
+def _build(up: Up) -> Build:
+    firmware, stamps = _STAMP.subn(r"\1\2", up.firmware or "")
+    return Build(
+        firmware=firmware or None,
+        firmware_sha256=None if stamps else _over(up.firmware_sha256),
+        application_sha256=up.application_sha256,
+        profile_sha256=up.profile_sha256,
     )
 
 
