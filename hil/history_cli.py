@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .report.trends import RULES
+from .report.trends import LAST, RULES
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -75,7 +75,7 @@ def _open(artifacts: Path, file: Path | None) -> History:
 @click.option("--check", "checks", multiple=True, metavar="ID", help="Only this check.")
 @click.option("--target", "targets", multiple=True, metavar="NAME", help="Only this target.")
 @click.option(
-    "--last", default=60, show_default=True, type=click.IntRange(min=1), help="Runs to look at."
+    "--last", default=LAST, show_default=True, type=click.IntRange(min=1), help="Runs to look at."
 )
 def history(
     artifacts: Path,

@@ -372,6 +372,10 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
         from .summary import write_summary
 
         write_summary(terminalreporter, config.stash[bench_key])
+        if os.environ.get("GITHUB_ACTIONS") == "true":
+            from .recording import tell_github
+
+            tell_github(config, config.stash[bench_key], terminalreporter.write_line)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

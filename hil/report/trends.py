@@ -17,6 +17,9 @@ from .series import Point, Series, Swapped, of_one_board, series_of
 
 EXAMINED = ("passed", "finding", "advisory", "known")
 
+LAST = 60
+"""Runs that are looked at, unless somebody says otherwise."""
+
 # A flickering check.
 LOOKED_AT = 10
 OF_ONE_BUILD = 2

@@ -14,6 +14,7 @@ from nights import Board, write_run
 from hil import provision
 from hil.auth.profile import PACKAGED
 from hil.report import junit
+from hil.report.history import History
 from hil.report.runs import Run
 
 EMBEDDED = """
@@ -97,7 +98,11 @@ EXPECTED = {
 }
 
 
-@pytest.mark.parametrize("options", [("-o", "junit_family=xunit2"), ("-n2",)], ids=["one", "xdist"])
+@pytest.mark.parametrize(
+    "options",
+    [("-o", "junit_family=xunit2"), ("-n2", "--history", "damaged")],
+    ids=["one", "xdist"],
+)
 def test_the_fault_decides(
     pytester: pytest.Pytester,
     tmp_path: Path,
@@ -114,6 +119,7 @@ def test_the_fault_decides(
     (pytester.path / "mine.yaml").write_text(profile)
     shutil.copytree(provision.reference(), pytester.path / "firmware")
     targets = ["porch", "yard"] if "-n2" in options else ["porch"]
+    (pytester.path / "damaged").write_text("no database")
     ran = pytester.runpytest_subprocess(
         "-m", "hil or not hil", "--junitxml", "out/$NAME/j.xml", *options,
         *(word for name in targets for word in ("--target", name)), timeout=100,
@@ -141,9 +147,11 @@ def test_the_fault_decides(
             assert told["severity"] in ("must", "should")
             assert "hil.phases" not in told
         assert found == EXPECTED, output
-    # Findings, errors and skips of the checks, and the failure of a test that is none of them.
-    each = len(targets)
-    assert (suite.failures, suite.errors, suite.skipped) == (3 * each + 1, 3 * each, 3 * each)
+    # Findings, errors and skips of the checks, the failure of a test that is none of them, and what
+    # is none of any test.
+    each, damaged = len(targets), int("damaged" in options)
+    counts = (suite.failures, suite.errors, suite.skipped)
+    assert counts == (3 * each + 1, 3 * each + damaged, 3 * each)
     others = [case for case in suite if case.name == "test_of_somebody_else"]
     assert [type(one) for case in others for one in case.result] == [Failure]
     told = {case.name.partition("[")[0]: case.result for case in cases["porch"] if case.result}
@@ -155,6 +163,14 @@ def test_the_fault_decides(
     assert "test_board_error_in_call" in output
     of_run = {one.name: one.value for one in suite.properties()}
     assert (pytester.path / "artifacts" / of_run["run"]).is_dir()
+    if damaged:
+        assert "hil: the run is not in the history: " in output
+        (problem,) = (case for case in suite if case.classname == "hil.bench")
+        assert "damaged: file is not a database" in problem.result[0].text
+        return
+    with History(pytester.path / "artifacts" / "history.sqlite") as history:
+        (kept,) = history.last(5)
+    assert (kept.name, kept.exit_status, len(kept.targets["porch"].checks)) == (of_run["run"], 1, 9)
 
 
 # -- without a run ---------------------------------------------------------------------------------
@@ -199,12 +215,15 @@ def test_each_phase_has_its_tag(
     root = mended(tmp_path, case("t", phases, *(f"<{tag}/>" for tag in children)))
     assert [child.tag for child in root.iter() if child.tag in junit._TAGS] == tags
     suite = root[0]
+    assert suite[0].get("classname") == "hil.checks"
     counts = [int(suite.get(name, "")) for name in ("failures", "errors", "skipped")]
     assert counts == [tags.count("failure"), tags.count("error"), tags.count("skipped")]
 
 
 def test_what_is_no_check_stays_as_it_is(tmp_path: Path) -> None:
-    mine = '<testcase classname="a.b" name="mine"><error message="m">text</error></testcase>'
+    properties = '<properties><property name="target" value="of a compiler" /></properties>'
+    error = '<error message="m">text</error>'
+    mine = f'<testcase classname="" name="mine">{properties}{error}</testcase>'
     root = mended(tmp_path, mine)
     assert ElementTree.tostring(root[0][0], encoding="unicode") == mine
 
