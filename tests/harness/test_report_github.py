@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from nights import Board, write, write_run
@@ -137,6 +137,8 @@ def test_what_is_not_known_is_never_a_pass(
 
 
 @given(st.text(st.characters(codec="utf-8") | st.sampled_from("|\\`*_[]()<>&#~!\r\n"), min_size=1))
+@example("a|b")
+@example("<b>a</b> **b** _c_ `d` [e](f) ![g](h) &amp; \\# ~~i~~")
 def test_whatever_a_board_says_is_text_in_its_cell(said: str) -> None:
     shown = " ".join(said.split())
     rows = text_of(github._table("t", ("a", "b"), [(said, "next")]))
