@@ -10,7 +10,6 @@ first. `--fast` leaves out the checks that measure times.
 from __future__ import annotations
 
 import argparse
-import re
 import subprocess
 import sys
 import tempfile
@@ -50,27 +49,11 @@ def read(junit: Path) -> Verdicts:
     """A JUnit file's verdicts."""
     found: Verdicts = {}
     for case in ElementTree.parse(junit).iter("testcase"):
-        ids = [p.get("value", "") for p in case.iter("property") if p.get("name") == "check"]
-        target = re.search(r"\[([^]]+?)(?:-[A-Z]+-\d+)?\]$", case.get("name", ""))
-        if ids and target:
-            of = found.setdefault(target[1], {})
-            of[ids[0]] = max(of.get(ids[0], "skipped"), verdict(case), key=VERDICTS.index)
+        told = {p.get("name"): p.get("value", "") for p in case.iter("property")}
+        if "check" in told:
+            of, check = found.setdefault(told["target"], {}), told["check"]
+            of[check] = max(of.get(check, "skipped"), told["verdict"], key=VERDICTS.index)
     return found
-
-
-def verdict(case: ElementTree.Element) -> str:
-    """One of :data:`VERDICTS`."""
-    error = case.find("error")
-    if error is not None:
-        # JUnit has no failure around a check's own work: there, a finding is an error, too.
-        return "finding" if (error.text or "").startswith("Finding") else "error"
-    if case.find("failure") is not None:
-        return "finding"
-    skipped = case.find("skipped")
-    if skipped is None:
-        return "passed"
-    said = (skipped.get("message") or "").partition(":")[0]
-    return said if said in ("advisory", "known") else "skipped"
 
 
 def cell(counts: Counter[str]) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -30,6 +31,17 @@ Exit codes:
 """
 
 
+_ELSEWHERE = {
+    "compare": ".history_cli",
+    "history": ".history_cli",
+    "lock": ".lock_cli",
+    "profile": ".profile_cli",
+    "requirements": ".requirements_cli",
+    "virtual": ".virtual.cli",
+}
+"""Commands that are defined elsewhere, each under its own name, and where."""
+
+
 class _Group(click.Group):
     """Turns our errors into one message and an exit code; subcommands are imported when called."""
 
@@ -44,25 +56,12 @@ class _Group(click.Group):
             sys.exit(next(c for kind, c in code.items() if isinstance(error, kind)))
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), "lock", "profile", "requirements", "virtual"])
+        return sorted([*super().list_commands(ctx), *_ELSEWHERE])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name == "virtual":
-            from .virtual.cli import virtual
-
-            return virtual
-        if cmd_name == "lock":
-            from .lock_cli import lock
-
-            return lock
-        if cmd_name == "profile":
-            from .profile_cli import profile
-
-            return profile
-        if cmd_name == "requirements":
-            from .requirements_cli import requirements
-
-            return requirements
+        if cmd_name in _ELSEWHERE:
+            module = importlib.import_module(_ELSEWHERE[cmd_name], __package__)
+            return cast(click.Command, getattr(module, cmd_name))
         return super().get_command(ctx, cmd_name)
 
 

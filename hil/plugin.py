@@ -70,6 +70,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="where each run leaves its evidence, in a folder of its own (default: artifacts in "
         "the rootdir)",
     )
+    group.addoption(
+        "--history",
+        metavar="FILE",
+        help="the SQLite file that 'hil history' reads, to which the run is added (default: "
+        "history.sqlite in the folder of the artifacts)",
+    )
     group.addoption("--no-artifacts", action="store_true", help="leave no evidence")
     group.addoption(
         "--wait",
@@ -288,6 +294,11 @@ def _tell(
         report.longrepr = place if skipped else judged.shown
     phases = item.stash.setdefault(phases_key, [])
     phases.append((judged, report.duration))
+    if getattr(item.config.option, "xmlpath", None):
+        from .report.junit import marks
+
+        told_so_far = [(one.verdict, one.fault) for one, _ in phases]
+        report.user_properties += marks(_target_of(item), told_so_far)
     bench = item.config.stash.get(bench_key, None)
     evidence = bench.evidence(_target_of(item)) if bench else None
     if report.when == "teardown" and evidence:
@@ -329,20 +340,31 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     """Every board is left as it was found, also after Ctrl-C. One that is not fails the run, and so
     do results that cannot be written: that costs their file, and not the summary too."""
     bench = session.config.stash.get(bench_key, None)
+    written = False
     try:
         yield
+        written = bool(getattr(session.config.option, "xmlpath", None))
     except OSError as error:
         if not bench:
             raise
         bench.problems.append(f"the results cannot be written: {error}")
     if bench:
         bench.close()
-        if bench.problems and session.exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        _fail(session, bench)
         if not _is_worker(session.config):
             from . import recording
 
             recording.end(bench, session.exitstatus)
+            recording.remember(session.config, bench)
+            if written:
+                recording.mend_junit(session.config, bench)
+            _fail(session, bench)
+
+
+def _fail(session: pytest.Session, bench: Bench) -> None:
+    """A problem of the bench must not pass for a run without one."""
+    if bench.problems and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
@@ -350,6 +372,10 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
         from .summary import write_summary
 
         write_summary(terminalreporter, config.stash[bench_key])
+        if os.environ.get("GITHUB_ACTIONS") == "true":
+            from .recording import tell_github
+
+            tell_github(config, config.stash[bench_key], terminalreporter.write_line)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

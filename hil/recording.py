@@ -10,7 +10,7 @@ import platform
 import socket
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from .bench import Bench
     from .report.recorder import Recorder
+    from .report.trends import Trends
 
 
 def artifacts(config: pytest.Config) -> Path | None:
@@ -90,3 +91,94 @@ def end(bench: Bench, exit_status: int) -> None:
         recorder.end(int(exit_status), bench.problems)
     except OSError as error:
         bench.problems.append(f"the end of {recorder.folder} is not written: {error.strerror}")
+
+
+def history_file(config: pytest.Config, bench: Bench) -> Path | None:
+    """Where the history is; None: this run leaves nothing."""
+    from .report.history import FILE
+
+    given = config.getoption("history")
+    if bench.recorder is None:
+        return None
+    return config.invocation_params.dir / given if given else bench.recorder.folder.parent / FILE
+
+
+def remember(config: pytest.Config, bench: Bench) -> None:
+    """The run, which has ended, is taken into the history; so are those that were killed."""
+    path = history_file(config, bench)
+    if bench.recorder is None or path is None:
+        return
+    from .errors import ConfigError
+    from .report.history import History
+
+    try:
+        with History(path) as history:
+            history.update(bench.recorder.folder.parent)
+    except ConfigError as error:
+        bench.problems.append(f"the run is not in the history: {error}")
+
+
+def mend_junit(config: pytest.Config, bench: Bench) -> None:
+    """pytest has written its JUnit file: it gets our words, and what the evidence knows."""
+    from .errors import ConfigError
+    from .report import junit
+    from .report.runs import Run
+
+    # As pytest takes it.
+    path = Path(os.path.expandvars(config.option.xmlpath)).expanduser().resolve()
+    if not path.is_file():
+        return
+    try:
+        run = Run.load(bench.recorder.folder) if bench.recorder else None
+    except ConfigError as error:
+        bench.problems.append(error.message)
+        run = None
+    try:
+        junit.mend(path, run, bench.problems)
+    except OSError as error:
+        bench.problems.append(f"{path} is as pytest writes it: {error.strerror}")
+
+
+def tell_github(config: pytest.Config, bench: Bench, write: Callable[[str], None]) -> None:
+    """On GitHub: annotations, and the summary of the step.
+
+    :param write: a line on standard output
+    """
+    if bench.recorder is None:
+        return
+    from .errors import ConfigError
+    from .report import github
+    from .report.runs import Run
+
+    try:
+        run = Run.load(bench.recorder.folder)
+    except ConfigError:
+        return  # there is no evidence, which is told already
+    for line in github.workflow_commands(run):
+        write(line)
+    page = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not page:
+        return
+    try:
+        there = Path(page).stat().st_size if Path(page).exists() else 0
+        told = github.summary(run, _trends(config, bench), github.SUMMARY_BYTES - there)
+        with Path(page).open("a", encoding="utf-8") as file:
+            file.write(told)
+    except OSError as error:
+        write(github.command("warning", "hil", f"no summary: {page}: {error.strerror}"))
+
+
+def _trends(config: pytest.Config, bench: Bench) -> Trends | None:
+    """This run with those before it; None: there is no history, which is told already."""
+    from .errors import ConfigError
+    from .report.history import History
+    from .report.trends import LAST, trends
+
+    path = history_file(config, bench)
+    if path is None or not path.exists():
+        return None
+    try:
+        with History(path) as history:
+            return trends(history.last(LAST), targets=bench.names)
+    except ConfigError:
+        return None

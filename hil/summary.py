@@ -6,12 +6,14 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from .report.junit import MARKS
+
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
     from .bench import Bench
 
-OF_THE_CHECK = ("check", "severity")
+OF_THE_CHECK = ("check", "severity", *MARKS)
 """Properties that every check has in a JUnit file; all others are remarks on this run of it."""
 
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# A run in a test is none of the CI's.
+for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
+    os.environ.pop(name, None)
+
 # The same examples in every run, and no time limit on one: these machines are slow at times.
 settings.register_profile("hil", derandomize=True, deadline=None, database=None)
 settings.load_profile("hil")

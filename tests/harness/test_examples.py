@@ -16,6 +16,7 @@ import pytest
 from check_run import short_folder
 
 from hil.auth.profile import load_profile
+from hil.report.events import WORDS
 
 DOORBELL = Path(__file__).parents[2] / "examples" / "doorbell"
 
@@ -58,22 +59,17 @@ def hil_run(folder: Path, *options: str) -> Run:
     )
     output = ran.stdout + ran.stderr
     assert (folder / "junit.xml").exists(), output
-    ids: dict[str, set[str]] = {
-        verdict: set() for verdict in ("passed", "known", "skipped", "failure", "error")
-    }
+    ids: dict[str, set[str]] = {verdict: set() for verdict in WORDS}
     for case in ElementTree.parse(folder / "junit.xml").iter("testcase"):  # noqa: S314 - our own
-        properties = {p.get("name"): p.get("value") for p in case.iter("property")}
-        verdicts = {child.tag: child for child in case if child.tag in ids} or {"passed": case}
-        for verdict, told in verdicts.items():
-            known = verdict == "skipped" and (told.get("message") or "").startswith("known: ")
-            ids["known" if known else verdict].add(str(properties["check"]))
+        properties = {p.get("name"): p.get("value") or "" for p in case.iter("property")}
+        ids[properties["verdict"]].add(properties["check"])
     return Run(ran.returncode, ids, output)
 
 
 @pytest.mark.timeout(TIMEOUT_S)
 def test_another_teams_application_is_checked_by_its_profile(doorbell: Path) -> None:
     run = hil_run(doorbell)
-    assert run.ids["failure"] | run.ids["error"] == set(), run.output
+    assert run.ids["finding"] | run.ids["error"] == set(), run.output
     assert run.code == 0, run.output
     declared = {known.check for known in load_profile(doorbell / "doorbell.yaml").known}
     assert run.ids["known"] == declared
@@ -96,7 +92,7 @@ def test_its_mistakes_are_found(doorbell: Path) -> None:
     profile.write_text(profile.read_text().replace("- check: BRR-14\n", "- check: BRR-10\n"))
     run = hil_run(doorbell, "-k", "test_login or test_bearer or test_expiry")
     assert run.code == 1, run.output
-    red = run.ids["failure"] | run.ids["error"]
+    red = run.ids["finding"] | run.ids["error"]
     assert red >= {"EXP-02", "EXP-03", "EXP-05", "EXP-08", "EXP-17", "BRR-10"}, run.output
     assert not any(check.startswith("LOG") for check in red), run.output
     assert {"LOG-01", "BRR-01", "EXP-01"} <= run.ids["passed"]
