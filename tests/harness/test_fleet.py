@@ -216,7 +216,8 @@ def test_x_ends_all_of_them(tmp_path: Path) -> None:
         assert target_name != "gate"
     """
     )
-    status, output = run(tmp_path, "-n", "2", "-x", checks=checks)
+    two = ("-n", "auto", "--target", "garden", "--target", "gate")
+    status, output = run(tmp_path, *two, "-x", checks=checks)
     assert status == pytest.ExitCode.INTERRUPTED, output
     assert "stopping after 1 failures" in output
     assert len(notes(tmp_path)) < 60, "the others went on"
