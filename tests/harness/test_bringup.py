@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hil import bringup
+from hil import address, bringup
 from hil.config import load, select
 from hil.errors import BenchError
 from hil.http_target import profile_of
@@ -42,3 +42,21 @@ def test_what_nobody_has_foreseen_is_the_benchs_fault(
     with pytest.raises(BenchError, match="Too many open files") as caught:
         bringup.bring_up(spec, tmp_path)
     assert caught.value.target == "gate"
+
+
+def test_wifi_may_take_longer_than_a_question_on_mdns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HIL_VIRTUAL_BUS", str(tmp_path / "bus"))
+    monkeypatch.setattr(address, "MDNS_BUDGET_S", 0.3)
+    devices = tmp_path / "devices.yaml"
+    devices.write_text(
+        "targets:\n  slow:\n    kind: virtual\n    model: openmv-n6\n    provision: true\n"
+        "    latency: {wifi_s: 2}\n"
+    )
+    (spec,) = select(load(devices, tmp_path, {}), None)
+    target = bringup.bring_up(spec, tmp_path)
+    try:
+        assert target.api.login().status_code == 200
+    finally:
+        target.close()
