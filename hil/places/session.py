@@ -261,6 +261,6 @@ def _labgrid() -> tuple[ModuleType, ModuleType, ModuleType, ModuleType]:
     except ImportError as error:
         raise BenchError(
             f"a place of labgrid needs its library, which is not installed ({error})",
-            hint="pip install 'hil[labgrid]', labgrid from version 24 on",
+            hint="pip install 'hil[labgrid]', labgrid from version 25 on",
         ) from None
     return grpc, common, labgrid_coordinator_pb2, labgrid_coordinator_pb2_grpc

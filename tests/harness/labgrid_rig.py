@@ -113,6 +113,7 @@ def _running(
             stderr=errors,
             text=True,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            start_new_session=True,
         )
     lines: queue.Queue[str] = queue.Queue()
     assert process.stdout is not None
@@ -137,5 +138,7 @@ def _running(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # an exporter's ser2net
         reader.join(timeout=5)
         stdout.close()
