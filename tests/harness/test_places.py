@@ -12,7 +12,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from labgrid_rig import Coordinator, await_, coordinator, exporter, serial_port
+from check_run import short_folder
+from labgrid_rig import (
+    USB_SERIAL_PORT,
+    Coordinator,
+    await_,
+    coordinator,
+    exporter,
+    serial_port,
+    usb_serial_port,
+)
 
 from hil import config, lock
 from hil.config import TargetSpec
@@ -101,6 +110,35 @@ def test_a_place_is_held_like_a_board_and_its_port_opens(
                 assert identify(repl, soon()).unique_id == board.unique_id
             assert board.control("status")["boots"] == boots + 1
     assert lab.acquired_by(place) is None
+
+
+def test_a_usb_port_is_found_again_where_it_is_served_after_a_reset(
+    lab: Coordinator,
+    board: VirtualBoard,
+    folder: Path,
+    umockdev: None,
+    require_program: Callable[[str, str], Path],
+) -> None:
+    consent = TargetSpec("barn", "", "board", provision=True).consent()
+    ser2net = require_program("ser2net", "ser2net")
+    at = url(lab, "usb")
+    with (
+        short_folder() as short,
+        usb_serial_port(short, board.device, ser2net) as environment,
+        exporter(lab, "usb-pi", USB_SERIAL_PORT, environment),
+    ):
+        lab.add_place("usb", "usb-pi/cams/NetworkSerialPort")
+        with (
+            lock.hold(at, "checks on barn", soon()),
+            BoardLink("barn", at, consent=consent) as link,
+        ):
+            link.open(soon())
+            first, boots = serial_url(at), board.control("status")["boots"]
+            link.hard_reset(soon())
+            with link.paused(soon(), lambda _: True) as repl:
+                assert identify(repl, soon()).unique_id == board.unique_id
+            assert board.control("status")["boots"] == boots + 1
+            assert serial_url(at) != first, "the exporter has not noticed the reset"
 
 
 def test_a_place_of_somebody_else_is_waited_for_and_told_by_name(
