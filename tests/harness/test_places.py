@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -153,27 +154,27 @@ def test_a_place_of_somebody_else_is_waited_for_and_told_by_name(
     assert f"-x {lab.address} -p {place} release --kick" in str(told.value)
     assert lab.acquired_by(place) == "attic/alice"
 
-    waits: list[str] = []
-    waiting, got = threading.Event(), threading.Event()
+    waits: list[lock.Holder] = []
+    looks, got = threading.Semaphore(0), threading.Event()
 
-    def on_wait(holder: lock.Holder) -> None:
-        waits.append(str(holder))
-        waiting.set()
+    def given_up() -> bool:
+        looks.release()
+        return False
 
     def run() -> None:
-        with lock.hold(url(lab, place), "checks", soon(), on_wait=on_wait):
+        with lock.hold(url(lab, place), "checks", soon(), on_wait=waits.append, given_up=given_up):
             got.set()
 
     thread = threading.Thread(target=run)
     thread.start()
-    assert waiting.wait(20)
+    for _ in range(3):
+        assert looks.acquire(timeout=20)
     assert not got.is_set()
     with connected(lab.address) as session:
         session.release(place, "attic/alice")
     thread.join(20)
     assert got.is_set()
-    assert len(waits) == 1
-    assert waits[0].startswith("alice on attic since ")
+    assert [(one.user, one.host) for one in waits] == [("alice", "attic")], "told once"
 
 
 def test_one_that_you_have_acquired_by_hand_is_used_and_stays_yours(
@@ -354,6 +355,21 @@ def test_a_coordinator_that_is_restarted_in_the_middle(tmp_path: Path, folder: P
             serial_url(url(lab, "barn"))
         held.__exit__(None, None, None)
     assert not [one for one in folder.glob("*.place.json") if one.read_bytes()]
+
+
+def test_a_silent_coordinator_is_waited_for_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hil.places.session.CONNECT_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        at = f"labgrid://127.0.0.1:{silent.getsockname()[1]}/"
+        for place in ("barn", "loft", "porch"):
+            with pytest.raises(CoordinatorError, match="does not answer\n"):
+                lock.holder(at + place)
+        silent.setblocking(False)
+        silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            silent.accept()
 
 
 def test_without_labgrid_it_is_told_what_to_install(
