@@ -55,11 +55,14 @@ def states(specs: Sequence[TargetSpec], folder: Path) -> list[State]:
 
     :param folder: where the virtual boards are
     """
-    return [
-        State(spec.name, lock.holder(lock.key_of(spec, folder)))
-        for spec in specs
-        if spec.kind in ("virtual", "board")
-    ]
+    from .places.session import kept
+
+    with kept(spec.labgrid.coordinator for spec in specs if spec.labgrid):
+        return [
+            State(spec.name, lock.holder(lock.key_of(spec, folder)))
+            for spec in specs
+            if spec.kind in ("virtual", "board")
+        ]
 
 
 def seconds(text: str) -> float:

@@ -65,6 +65,7 @@ def rows(inventory: Inventory, *, ask: bool = False, bus: Path | None = None) ->
     """
     from .discovery import usb
     from .link.opening import holders_of
+    from .places.session import kept
 
     specs = list(inventory.targets.values())
     names = [spec.hostname for spec in specs if spec.hostname]
@@ -74,8 +75,9 @@ def rows(inventory: Inventory, *, ask: bool = False, bus: Path | None = None) ->
     others = unlisted(seen, attached)
     ports = [port for one in seen for port in one.ports] + others
     holders = holders_of(port.device for port in ports if port.device)
-    told = _asked_all(seen, holders) if ask else {}
-    listed = [_row(one, seen, holders, told.get(one.spec.name)) for one in seen]
+    with kept(spec.labgrid.coordinator for spec in specs if spec.labgrid):
+        told = _asked_all(seen, holders) if ask else {}
+        listed = [_row(one, seen, holders, told.get(one.spec.name)) for one in seen]
     return [*listed, *(_unlisted(port, holders) for port in others)]
 
 

@@ -15,7 +15,8 @@ import os
 import queue
 import socket
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..deadline import Deadline
@@ -43,6 +44,7 @@ _OPTIONS = [
 
 _open: dict[str, Session] = {}
 _users: dict[str, int] = {}
+_silent_until: dict[str, float] = {}
 _opening = threading.Lock()
 
 
@@ -73,7 +75,7 @@ def connected(coordinator: str) -> Iterator[Session]:
             session.close()
             session = None
         if session is None:
-            session = _open[coordinator] = Session(coordinator)
+            session = _open[coordinator] = _new(coordinator)
         else:
             session.sync(Deadline.after(CONNECT_S))
         _users[coordinator] = _users.get(coordinator, 0) + 1
@@ -85,6 +87,30 @@ def connected(coordinator: str) -> Iterator[Session]:
             last = _open.pop(coordinator) if not _users[coordinator] else None
         if last:
             last.close()
+
+
+def _new(coordinator: str) -> Session:
+    """One that is silent is waited for once, not by each of its places."""
+    began = time.monotonic()
+    if began < _silent_until.get(coordinator, 0.0):
+        raise CoordinatorError(coordinator, "does not answer", _HINT)
+    try:
+        return Session(coordinator)
+    except CoordinatorError:
+        if time.monotonic() - began >= CONNECT_S:
+            _silent_until[coordinator] = time.monotonic() + CONNECT_S
+        raise
+
+
+@contextlib.contextmanager
+def kept(coordinators: Iterable[str]) -> Iterator[None]:
+    """Stay connected to those that answer, for the length of a ``with`` block in which much is
+    asked."""
+    with contextlib.ExitStack() as stack:
+        for coordinator in dict.fromkeys(coordinators):
+            with contextlib.suppress(BenchError):  # whoever asks is told
+                stack.enter_context(connected(coordinator))
+        yield
 
 
 class Session:
@@ -261,6 +287,6 @@ def _labgrid() -> tuple[ModuleType, ModuleType, ModuleType, ModuleType]:
     except ImportError as error:
         raise BenchError(
             f"a place of labgrid needs its library, which is not installed ({error})",
-            hint="pip install 'hil[labgrid]', labgrid from version 24 on",
+            hint="pip install 'hil[labgrid]', labgrid from version 25 on",
         ) from None
     return grpc, common, labgrid_coordinator_pb2, labgrid_coordinator_pb2_grpc

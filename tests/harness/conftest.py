@@ -29,6 +29,8 @@ settings.register_profile("hil", derandomize=True, deadline=None, database=None)
 settings.load_profile("hil")
 
 
+_TYPELIB = "girepository-1.0/UMockdev-1.0.typelib"
+
 # Plugins that nothing here uses: each pytest that a test starts would load them, too, in 0.6 s for
 # labgrid's alone. pytester forgets what stands in the environment.
 UNUSED = "-p no:labgrid -p no:anyio -p no:platformdirs"
@@ -71,6 +73,17 @@ def require_file() -> Callable[[str, str], Path]:
         return missing(file, debian_package)
 
     return require
+
+
+@pytest.fixture(scope="session")
+def umockdev(
+    require_program: Callable[[str, str], Path], require_file: Callable[[str, str], Path]
+) -> None:
+    """Debian's own Python can show devices that are not there."""
+    require_program("umockdev-run", "umockdev")
+    found = list(Path("/usr/lib").glob(f"*/{_TYPELIB}"))
+    require_file(str(found[0]) if found else f"/usr/lib/{_TYPELIB}", "gir1.2-umockdev-1.0")
+    require_file("/usr/lib/python3/dist-packages/gi/__init__.py", "python3-gi")
 
 
 def missing(what: str, debian_package: str) -> Path:

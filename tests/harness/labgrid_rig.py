@@ -18,6 +18,8 @@ import pytest
 from hil.deadline import Deadline
 from hil.places.session import Session, connected
 
+_TTY_RIG = Path(__file__).with_name("tty_rig.py")
+
 # Coordinator and exporter take half a second each to start, on a busy machine several.
 STARTED_S = 30.0
 
@@ -77,13 +79,18 @@ def coordinator(
 
 
 @contextlib.contextmanager
-def exporter(at: Coordinator, name: str, resources: str) -> Iterator[None]:
-    """:param resources: what ``exporter.yaml`` says"""
+def exporter(
+    at: Coordinator, name: str, resources: str, environment: Mapping[str, str] | None = None
+) -> Iterator[None]:
+    """:param resources: what ``exporter.yaml`` says
+    :param environment: of the exporter, besides its own
+    """
     folder = at.folder / name
     folder.mkdir()
     (folder / "exporter.yaml").write_text(resources)
     words = [program("labgrid-exporter"), "-c", at.address, "-n", name, "--hostname", "127.0.0.1"]
-    with _running([*words, "exporter.yaml"], folder, "Exporter ready"):
+    words.append("exporter.yaml")
+    with _running(words, folder, "Exporter ready", environment=environment):
         with connected(at.address) as session:
             await_(session, lambda: any(path[0] == name for path in session.resources))
         yield
@@ -95,13 +102,66 @@ def serial_port(group: str, device: str) -> str:
     return f"{group}:\n  RawSerialPort:\n    port: /dev/..{device}\n"
 
 
+USB_SERIAL_PORT = "cams:\n  USBSerialPort: {match: {ID_SERIAL_SHORT: '346534563033'}}\n"
+"""What ``exporter.yaml`` says of the board that :func:`usb_serial_port` shows."""
+
+# ser2net drives a real terminal: it must not be led into umockdev, which would emulate its ioctls.
+_SER2NET = """\
+#!/bin/sh
+unset LD_PRELOAD
+for word; do
+    shift
+    set -- "$@" "$(printf %s "$word" | sed "s|/dev/ttyACM0|$UMOCKDEV_DIR/dev/ttyACM0|")"
+done
+exec {program} "$@"
+"""
+
+
+@contextlib.contextmanager
+def usb_serial_port(folder: Path, device: str, ser2net: Path) -> Iterator[dict[str, str]]:
+    """A virtual board's port as one on USB, which goes and comes with each reset of its board.
+
+    :param folder: with a short path: umockdev's sockets lie in it
+    :returns: the environment in which an exporter sees it, and nothing else
+    """
+    rig = subprocess.Popen(
+        ["umockdev-wrapper", "/usr/bin/python3", str(_TTY_RIG), device],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(folder)},  # a killed rig leaves nothing behind
+    )
+    assert rig.stdin is not None
+    assert rig.stdout is not None
+    try:
+        root = rig.stdout.readline().strip()
+        assert root, "the rig has ended; its standard error tells why"
+        programs = folder / "bin"
+        programs.mkdir()
+        (programs / "ser2net").write_text(_SER2NET.format(program=ser2net))
+        (programs / "ser2net").chmod(0o755)
+        yield {
+            "UMOCKDEV_DIR": root,
+            "LD_PRELOAD": "libumockdev-preload.so.0",
+            "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+        }
+    finally:
+        rig.stdin.close()
+        rig.wait(10)
+        rig.stdout.close()
+
+
 def await_(session: Session, met: Callable[[], bool]) -> None:
     assert session.wait(met, Deadline.after(STARTED_S)), "labgrid does not say so"
 
 
 @contextlib.contextmanager
 def _running(
-    words: list[str], folder: Path, ready: str, ended_by: signal.Signals = signal.SIGTERM
+    words: list[str],
+    folder: Path,
+    ready: str,
+    ended_by: signal.Signals = signal.SIGTERM,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[str]:
     """:returns: the line that begins with ``ready``"""
     log = folder / f"{Path(words[0]).name}.log"
@@ -112,7 +172,8 @@ def _running(
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})},
+            start_new_session=True,
         )
     lines: queue.Queue[str] = queue.Queue()
     assert process.stdout is not None
@@ -137,5 +198,7 @@ def _running(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # an exporter's ser2net
         reader.join(timeout=5)
         stdout.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -12,7 +13,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from labgrid_rig import Coordinator, await_, coordinator, exporter, serial_port
+from check_run import short_folder
+from labgrid_rig import (
+    USB_SERIAL_PORT,
+    Coordinator,
+    await_,
+    coordinator,
+    exporter,
+    serial_port,
+    usb_serial_port,
+)
 
 from hil import config, lock
 from hil.config import TargetSpec
@@ -103,6 +113,35 @@ def test_a_place_is_held_like_a_board_and_its_port_opens(
     assert lab.acquired_by(place) is None
 
 
+def test_a_usb_port_is_found_again_where_it_is_served_after_a_reset(
+    lab: Coordinator,
+    board: VirtualBoard,
+    folder: Path,
+    umockdev: None,
+    require_program: Callable[[str, str], Path],
+) -> None:
+    consent = TargetSpec("barn", "", "board", provision=True).consent()
+    ser2net = require_program("ser2net", "ser2net")
+    at = url(lab, "usb")
+    with (
+        short_folder() as short,
+        usb_serial_port(short, board.device, ser2net) as environment,
+        exporter(lab, "usb-pi", USB_SERIAL_PORT, environment),
+    ):
+        lab.add_place("usb", "usb-pi/cams/NetworkSerialPort")
+        with (
+            lock.hold(at, "checks on barn", soon()),
+            BoardLink("barn", at, consent=consent) as link,
+        ):
+            link.open(soon())
+            first, boots = serial_url(at), board.control("status")["boots"]
+            link.hard_reset(soon())
+            with link.paused(soon(), lambda _: True) as repl:
+                assert identify(repl, soon()).unique_id == board.unique_id
+            assert board.control("status")["boots"] == boots + 1
+            assert serial_url(at) != first, "the exporter has not noticed the reset"
+
+
 def test_a_place_of_somebody_else_is_waited_for_and_told_by_name(
     lab: Coordinator, place: str
 ) -> None:
@@ -115,27 +154,27 @@ def test_a_place_of_somebody_else_is_waited_for_and_told_by_name(
     assert f"-x {lab.address} -p {place} release --kick" in str(told.value)
     assert lab.acquired_by(place) == "attic/alice"
 
-    waits: list[str] = []
-    waiting, got = threading.Event(), threading.Event()
+    waits: list[lock.Holder] = []
+    looks, got = threading.Semaphore(0), threading.Event()
 
-    def on_wait(holder: lock.Holder) -> None:
-        waits.append(str(holder))
-        waiting.set()
+    def given_up() -> bool:
+        looks.release()
+        return False
 
     def run() -> None:
-        with lock.hold(url(lab, place), "checks", soon(), on_wait=on_wait):
+        with lock.hold(url(lab, place), "checks", soon(), on_wait=waits.append, given_up=given_up):
             got.set()
 
     thread = threading.Thread(target=run)
     thread.start()
-    assert waiting.wait(20)
+    for _ in range(3):
+        assert looks.acquire(timeout=20)
     assert not got.is_set()
     with connected(lab.address) as session:
         session.release(place, "attic/alice")
     thread.join(20)
     assert got.is_set()
-    assert len(waits) == 1
-    assert waits[0].startswith("alice on attic since ")
+    assert [(one.user, one.host) for one in waits] == [("alice", "attic")], "told once"
 
 
 def test_one_that_you_have_acquired_by_hand_is_used_and_stays_yours(
@@ -316,6 +355,21 @@ def test_a_coordinator_that_is_restarted_in_the_middle(tmp_path: Path, folder: P
             serial_url(url(lab, "barn"))
         held.__exit__(None, None, None)
     assert not [one for one in folder.glob("*.place.json") if one.read_bytes()]
+
+
+def test_a_silent_coordinator_is_waited_for_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hil.places.session.CONNECT_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        at = f"labgrid://127.0.0.1:{silent.getsockname()[1]}/"
+        for place in ("barn", "loft", "porch"):
+            with pytest.raises(CoordinatorError, match="does not answer\n"):
+                lock.holder(at + place)
+        silent.setblocking(False)
+        silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            silent.accept()
 
 
 def test_without_labgrid_it_is_told_what_to_install(

@@ -111,7 +111,7 @@ def test_the_main_job_needs_nothing_of_the_test_extra(tmp_path: Path) -> None:
         import sys, pytest
         class Missing:
             def find_spec(self, name, path=None, target=None):
-                if name.partition(".")[0] in ("hypothesis", "ntplib", "hatchling"):
+                if name.partition(".")[0] in ("hypothesis", "ntplib", "hatchling", "labgrid"):
                     raise ModuleNotFoundError(name)
         sys.meta_path.insert(0, Missing())
         options = ["-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
