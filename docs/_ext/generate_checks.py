@@ -24,7 +24,7 @@ def checks() -> str:
         ]
         for entry in found:
             cells = (
-                entry.check.id,
+                f"`{entry.check.id}`",
                 entry.check.severity.value,
                 escaped(entry.title),
                 escaped(entry.expected),
