@@ -26,6 +26,8 @@ html_theme = "furo"
 html_title = f"hil {release}"
 html_copy_source = False
 html_show_sphinx = False
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
 
 myst_heading_anchors = 4
 # One parser for Markdown on a forge and here: nothing that only one of them understands, but for

@@ -1,4 +1,4 @@
-"""The catalogue of checks, as Markdown."""
+"""The catalogue of checks, and the requirements that they bear on, as Markdown."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from itertools import groupby
 from markup import escaped
 
 from hil import catalogue
+from hil.report import requirements as mapping
+from hil.report import requirements_text
 
 
 def checks() -> str:
@@ -24,7 +26,7 @@ def checks() -> str:
         ]
         for entry in found:
             cells = (
-                entry.check.id,
+                f"`{entry.check.id}`",
                 entry.check.severity.value,
                 escaped(entry.title),
                 escaped(entry.expected),
@@ -34,3 +36,8 @@ def checks() -> str:
             lines.append(f"| {' | '.join(cells)} |")
         lines.append("")
     return "\n".join(lines)
+
+
+def requirements() -> str:
+    """One table a standard, with what one must know of it."""
+    return requirements_text.as_markdown(mapping.load())

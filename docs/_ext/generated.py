@@ -29,6 +29,7 @@ MAKERS: dict[str, Callable[[], str]] = {
     "profile": generate_profile.profile,
     "fixtures": generate_fixtures.fixtures,
     "checks": generate_checks.checks,
+    "requirements": generate_checks.requirements,
     "evidence": generate_evidence.evidence,
 }
 

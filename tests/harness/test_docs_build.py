@@ -77,4 +77,6 @@ def test_every_event_of_the_evidence_is_told() -> None:
         head, _, section = told.partition(f"### `{event.event}`\n")
         assert head
         about = section.partition("| field |")[0].strip()
+        # A dataclass without a docstring has its signature for one.
+        assert not about.startswith(event.__name__), event
         assert len(about.split()) > 2, event
