@@ -43,15 +43,24 @@ def known(text: str, secrets: tuple[str, ...]) -> str:
     Two or three characters are hidden where they stand alone, and a single one nowhere: it would
     be hidden in every word, and whoever wants it tries all there are. ROT-10 gives such a key.
     """
-    pattern, lengths = _any_of(secrets)
+    pattern, lengths, lowered = _any_of(secrets)
     if pattern is None:
         return text
+    # Most texts hold none of them. Looking for each takes microseconds, the pattern milliseconds:
+    # it tries all of them at every character. Beyond ASCII letters have more than two cases.
+    if lowered and text.isascii():
+        low = text.lower()
+        if not any(form in low for form in lowered):
+            return text
     return pattern.sub(lambda match: f"<secret: {lengths[(match.lastindex or 1) - 1]} chars>", text)
 
 
 @lru_cache(maxsize=64)
-def _any_of(secrets: tuple[str, ...]) -> tuple[re.Pattern[str] | None, list[int]]:
-    """A pattern with a group for each form of each secret, and how long that secret is."""
+def _any_of(
+    secrets: tuple[str, ...],
+) -> tuple[re.Pattern[str] | None, list[int], tuple[str, ...]]:
+    """A pattern with a group for each form of each secret, how long that secret is, and the forms
+    in lower case; none of these where one is not ASCII."""
     lengths = {
         form: len(secret)
         for secret in secrets
@@ -59,11 +68,12 @@ def _any_of(secrets: tuple[str, ...]) -> tuple[re.Pattern[str] | None, list[int]
         for form in (secret, *(json.dumps(secret, ensure_ascii=a)[1:-1] for a in (True, False)))
     }
     if not lengths:
-        return None, []
+        return None, [], ()
     forms = sorted(lengths, key=len, reverse=True)
     # All in one pass: a secret may be a word of what stands for another one.
     pattern = "|".join(f"({_pattern(form, alone=lengths[form] < _ANYWHERE)})" for form in forms)
-    return re.compile(pattern, re.IGNORECASE), [lengths[form] for form in forms]
+    lowered = tuple(form.lower() for form in forms) if all(map(str.isascii, forms)) else ()
+    return re.compile(pattern, re.IGNORECASE), [lengths[form] for form in forms], lowered
 
 
 def _pattern(form: str, *, alone: bool) -> str:

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hil.auth.raw import Answer, Outcome, RawClient, Request, parse, request
-from hil.auth.redaction import hidden, known
+from hil.auth.redaction import _any_of, hidden, known
 
 OK = b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 
@@ -400,6 +400,21 @@ def test_a_short_secret_does_not_blot_out_what_is_shown() -> None:
 def test_a_secret_of_four_characters_is_never_shown(secret: str, before: str, behind: str) -> None:
     shown = known(f"{before}{secret}{behind}", (secret,))
     assert secret not in shown.replace(f"<secret: {len(secret)} chars>", "")
+
+
+@given(
+    st.lists(st.sampled_from(["sS", "s\u017f", "\u017fs", "kK", "K\u212a", "aA", '""', "11"])),
+    st.sampled_from(["", "x", " "]),
+    st.sampled_from(["other", "k", "\u212a"]),
+)
+def test_the_quick_look_misses_no_secret_that_the_pattern_finds(
+    letters: list[str], around: str, other: str
+) -> None:
+    """The long s and the sign of Kelvin are an s and a K for a pattern that ignores case."""
+    secrets = ("".join(letter[0] for letter in letters), other)
+    text = around + "".join(letter[1] for letter in letters) + around
+    pattern, _, _ = _any_of(secrets)
+    assert (known(text, secrets) != text) == bool(pattern and pattern.search(text))
 
 
 def test_a_secret_may_be_a_word_of_what_stands_for_another() -> None:
