@@ -24,7 +24,8 @@ EXIT_CODES = """
 \b
 Exit codes:
   0  all is well
-  1  a finding: the firmware broke a promise (hil run), or a problem was found (hil doctor)
+  1  a finding: the firmware broke a promise (hil run), a problem was found (hil doctor),
+     or it got worse (hil compare)
   2  wrong usage, or a wrong devices.yaml
   3  the bench's fault: cable, held port, missing program
   4  the board's fault: it does not answer

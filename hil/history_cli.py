@@ -33,6 +33,7 @@ _LETTERS = {
     "error": ("E", "magenta"),
     "skipped": ("s", "dim"),
 }
+_MANY = {"finding": "findings", "advisory": "advisories", "error": "errors"}
 LETTERS = "F finding, a advisory, k known, E error, s skipped, . passed, - not in the run"
 
 _artifacts = click.option(
@@ -218,7 +219,7 @@ def _show(told: Trends, *, verdicts: bool) -> None:
             f"  {flicker.check} {flicker.target}: {row}, {_times(flicker.changes, 'change')} in "
             f"{flicker.runs} runs, {flicker.of_one_build} of them with the same build"
         )
-        console.print(f"      {flicker.message}", style="dim")
+        _detail(console, flicker.message)
     if told.slower:
         console.print("slower", style="bold yellow")
     for slow in told.slower:
@@ -251,17 +252,21 @@ def _show_broken(console: Console, title: str, found: Sequence[Broken], style: s
         )
         gaps = f", not examined in {_times(one.gaps, 'run')}" if one.gaps else ""
         console.print(f"  {one.check} {one.target}: {since}, {_times(one.runs, 'run')}{gaps}")
-        console.print(f"      {one.message}", style="dim")
+        _detail(console, one.message)
         if one.before:
             _show_between(console, one.before, one.first)
 
 
 def _show_between(console: Console, before: Point, first: Point) -> None:
     changed = _changed(first.changed_since(before))
-    console.print(
-        f"      between {before.run} and {first.run}: {changed or 'no known change'}",
-        style="dim",
-    )
+    _detail(console, f"between {before.run} and {first.run}: {changed or 'no known change'}")
+
+
+def _detail(console: Console, text: str) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    console.print(Padding(Text(text, "dim"), (0, 0, 0, 6), expand=False))
 
 
 def _changed(changed: dict[str, tuple[str | None, str | None]]) -> str:
@@ -280,31 +285,29 @@ def _seconds(value: float) -> str:
 
 
 def _show_targets(console: Console, series: Sequence[Series], latest: str) -> None:
-    from rich.table import Table
-
     utf8 = (console.encoding or "").lower().startswith("utf")
-    table = Table(box=None, header_style="bold")
-    for title in ("target", "board", "runs", "came up", "last", "response", "boot", "bring-up"):
-        table.add_column(title, overflow="fold")
     for one in series:
-        ended = "" if one.points[-1].run == latest else f", in {_day(one.points[-1].at)}"
-        table.add_row(
-            one.target,
-            one.unique_id or "-",
-            str(len(one.points)),
-            str(sum(not down for down in one.down)),
-            (", ".join(f"{count} {word}" for word, count in one.counts[-1].items()) or "nothing")
-            + ended,
-            *(_spark(one.seconds[measure], utf8) for measure in ("response", "boot", "bring-up")),
+        told = ", ".join(
+            f"{count} {word if count == 1 else _MANY.get(word, word)}"
+            for word, count in one.counts[-1].items()
         )
-    console.print(table)
+        ended = "" if one.points[-1].run == latest else f" on {_day(one.points[-1].at)}"
+        down = sum(map(bool, one.down))
+        console.print(
+            f"{one.target} {one.unique_id or ''}".rstrip()
+            + f": {_times(len(one.points), 'run')}"
+            + (f", in {down} not brought up" if down else "")
+            + f"; last{ended}: {told or 'nothing'}",
+            style="bold",
+        )
+        for measure, row in one.seconds.items():
+            if any(value is not None for value in row):
+                console.print(f"  {measure:<9} {_spark(row, utf8)}")
 
 
 def _spark(row: Sequence[float | None], utf8: bool) -> str:
     """The latest value, and all of them as bars; a dot where there is none."""
     values = [value for value in row if value is not None]
-    if not values:
-        return "-"
     bars = _BARS if utf8 else _DIGITS
     low, high = min(values), max(values)
     # A third of the whole is what a bar must be worth: noise looks flat.
@@ -312,7 +315,7 @@ def _spark(row: Sequence[float | None], utf8: bool) -> str:
     drawn = "".join(
         "." if value is None else bars[min(7, int((value - low) / span * 8))] for value in row
     )
-    return f"{_seconds(values[-1])} {drawn}"
+    return f"{_seconds(values[-1]):<8} {drawn}"
 
 
 def _show_verdicts(console: Console, series: Sequence[Series]) -> None:

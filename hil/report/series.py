@@ -23,6 +23,7 @@ class Point:
 
     :ivar at: its begin, Unix seconds, UTC
     :ivar hil: the version that has checked it
+    :ivar ended: False: it was killed, or goes on
     """
 
     run: str
@@ -30,6 +31,7 @@ class Point:
     hil: str
     revision: str | None
     build: Build
+    ended: bool
 
     def changed_since(self, earlier: Point) -> dict[str, tuple[str | None, str | None]]:
         """What is another one: of the build's fields, ``revision`` and ``hil``."""
@@ -77,7 +79,14 @@ Row = tuple[RunDigest, TargetDigest]
 
 
 def point(run: RunDigest, target: TargetDigest) -> Point:
-    return Point(run=run.name, at=run.at, hil=run.hil, revision=run.revision, build=target.build)
+    return Point(
+        run=run.name,
+        at=run.at,
+        hil=run.hil,
+        revision=run.revision,
+        build=target.build,
+        ended=run.exit_status is not None,
+    )
 
 
 def of_one_board(name: str, rows: list[Row]) -> tuple[int, Swapped | None]:

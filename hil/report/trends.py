@@ -256,7 +256,7 @@ def _unexamined(series: Series) -> list[Unexamined]:
     for check, row in series.verdicts.items():
         examined = _examined(row)
         if examined and examined[-1][0] < len(row) - 1:
-            reason = _reason(row[-1], series.down[-1])
+            reason = _reason(row[-1], series)
             grouped.setdefault((examined[-1][0], reason), []).append(check)
     return [
         Unexamined(
@@ -270,10 +270,12 @@ def _unexamined(series: Series) -> list[Unexamined]:
     ]
 
 
-def _reason(latest: CheckDigest | None, down: str) -> str:
+def _reason(latest: CheckDigest | None, series: Series) -> str:
     if latest:
         return f"{latest.verdict}: {latest.message}" if latest.message else latest.verdict
-    return f"not brought up: {down}" if down else "not in the last run"
+    if series.down[-1]:
+        return f"not brought up: {series.down[-1]}"
+    return "not in the last run" if series.points[-1].ended else "the last run has no end"
 
 
 def _slower(series: Series) -> list[Slower]:

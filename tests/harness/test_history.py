@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -17,11 +18,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nights import Board, check_ids, weight, write, write_run
 
+from hil.boards.table import model
 from hil.cli import main
 from hil.errors import ConfigError
+from hil.flash.virtual import fresh_images
 from hil.report import digest, events, runs
 from hil.report.history import History
 from hil.report.trends import slower_since, trends
+from hil.virtual.firmware import parse
 
 SOME = ["LOG-01", "LOG-02", "LOG-06", "BRR-01"]
 Hil = Callable[..., Result]
@@ -100,8 +104,12 @@ def test_and_in_words(tmp_path: Path, hil: Hil) -> None:
     assert "BRR-05 yard: .F..FF., 4 changes in 7 runs, 4 of them with the same build" in lines
     (slow,) = (line for line in lines if line.startswith("yard: response"))
     assert slow.endswith("since 2026-12-03 00:00, 3 runs")
-    (row,) = (line for line in lines if line.startswith("yard 20368041 7 7"))
-    assert f"{len(check_ids())} passed" in row
+    ids = len(check_ids())
+    assert f"porch e4627202: 7 runs; last: {ids - 2} passed, 1 finding, 1 skipped" in lines
+    at = lines.index(f"yard 20368041: 7 runs; last: {ids} passed")
+    assert re.fullmatch(r"response 1\d\d ms [▁▂▃]{4}[▅▆▇█]{3}", lines[at + 1])
+    assert re.fullmatch(r"boot (2|1\.9\d|2\.0\d) s [▁▂]{7}", lines[at + 2])
+    assert re.fullmatch(r"bring-up [\d.]+ s \.[▁▂]{6}", lines[at + 3])
     one = hil("history", "--check", "log-06", "--target", "porch").stdout
     assert "LOG-06 porch: ...FFFF" in one
     assert "yard" not in one
@@ -138,6 +146,14 @@ def test_a_skipped_check_is_no_longer_examined(tmp_path: Path) -> None:
     (unexamined,) = told["unexamined"]
     assert (unexamined["checks"], unexamined["runs"]) == (("LOG-06",), 2)
     assert unexamined["reason"] == "skipped: no clock control"
+
+
+def test_a_run_that_was_killed_has_examined_what_it_had(tmp_path: Path) -> None:
+    nights(tmp_path, [Board(), Board()])
+    write_run(tmp_path, 2, {"porch": Board()}, checks=SOME, killed=True)
+    (unexamined,) = told_of(tmp_path)["unexamined"]
+    assert unexamined["checks"] == ("BRR-01", "LOG-02", "LOG-06")
+    assert unexamined["reason"] == "the last run has no end"
 
 
 def test_red_from_the_oldest_run_on_has_nothing_before(tmp_path: Path, hil: Hil) -> None:
@@ -289,6 +305,17 @@ def test_what_is_kept_is_what_the_run_told(tmp_path: Path) -> None:
     assert found == digest.digest(runs.Run.load(folder))
     assert found.targets["porch"].checks["LOG-06"].message == "a"
     assert found.targets["porch"].seconds["boot", "hard"] == 3.0
+
+
+def test_a_virtual_boards_new_stamp_is_no_new_firmware(tmp_path: Path) -> None:
+    found = []
+    for night in range(2):
+        version = parse(fresh_images(model("openmv-n6"))[0].content).version
+        board = Board(firmware=f"3.4.0; MicroPython {version}")
+        folder = write_run(tmp_path, night, {"porch": board}, checks=SOME)
+        found.append(digest.digest(runs.Run.load(folder)).targets["porch"].build)
+    assert found[0] == found[1]
+    assert re.fullmatch(r"3\.4\.0; MicroPython v[\d.]+-hil\.[0-9a-f]{8}", found[0].firmware or "")
 
 
 def test_a_killed_run_is_taken_in_and_one_that_goes_on_to_its_end(tmp_path: Path) -> None:

@@ -344,6 +344,8 @@ def _results(junit: Path) -> tuple[list[tuple[str, str]], dict[str, set[str]]]:
     errors = []
     passed: dict[str, set[str]] = {FAULTY: set(), SOUND: set()}
     for case in ElementTree.parse(junit).iter("testcase"):  # noqa: S314 - our own
+        if case.get("classname") == "hil.bench":
+            continue  # boards that are not put back: the output tells which
         name, _, target = case.get("name", "").rstrip("]").partition("[")
         broken = [child for child in case if child.tag in ("failure", "error")]
         if not broken and not any(child.tag == "skipped" for child in case):
