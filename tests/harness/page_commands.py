@@ -138,7 +138,7 @@ def _environment(folder: Path) -> dict[str, str]:
 
 def _popen(text: str, folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        ["bash", "-c", f"set -e; {text}"],
+        ["bash", "-c", f"set -eo pipefail; {text}"],
         cwd=folder,
         env=_environment(folder),
         stdin=subprocess.DEVNULL,

@@ -131,7 +131,8 @@ def _options_of_pytest() -> frozenset[str]:
         text=True,
         check=True,
     ).stdout
-    return frozenset(re.findall(r"(?<![\w-])(--?[A-Za-z][\w-]*)", told))
+    shown = re.findall(r"(?<![\w-])(--?[A-Za-z][\w-]*)", told)
+    return frozenset({*shown, "--junitxml"})  # pytest's help has its other spelling only
 
 
 @pytest.mark.parametrize("found", PAGES, ids=named)

@@ -80,3 +80,15 @@ def test_every_event_of_the_evidence_is_told() -> None:
         # A dataclass without a docstring has its signature for one.
         assert not about.startswith(event.__name__), event
         assert len(about.split()) > 2, event
+
+
+def test_every_variable_of_the_environment_is_told() -> None:
+    told = (DOCS / "reference" / "environment.md").read_text(encoding="utf-8")
+    table = told.partition("The project's own tests")[0]
+    sources = (PROJECT / "hil").rglob("*.py")
+    read = {
+        name
+        for path in sources
+        for name in re.findall(r"\bHIL_[A-Z_]+[A-Z]\b", path.read_text(encoding="utf-8"))
+    }
+    assert read == set(re.findall(r"`(HIL_[A-Z_]+)`", table))
