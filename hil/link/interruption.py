@@ -104,8 +104,11 @@ def _past_the_holder(port: Port, heard: _Heard, deadline: Deadline) -> Interrupt
         for keys, share in ((_INTERRUPT, 0.5), (_INTERRUPT + _RAW_MODE, 1.0)):
             port.write(keys, deadline)
             if heard.wait(deadline.sooner(deadline.remaining() * share)):
-                told = "" if heard.traceback() else "its REPL waited for what the host has to say"
-                return Interrupted(True, heard.traceback(), told, held=True)
+                if traceback := heard.traceback():
+                    return Interrupted(True, traceback, held=True)
+                port.drain()  # what this has made it say is no answer to its holder
+                told = "its REPL waited for what the host has to say"
+                return Interrupted(True, told=told, held=True)
     except HilError as error:
         return Interrupted(False, told=error.message, held=True)
     return Interrupted(False, held=True, told="nothing came back after Ctrl-C")

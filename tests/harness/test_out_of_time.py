@@ -149,7 +149,8 @@ def test_an_application_that_hangs_is_the_boards_fault(
             "  its last lines:",
             "*camera: begins*",
             "porch: 1 check passed, 1 error",
-            "  note: *Ctrl-C has brought it back*",
+            "  LOG-01 porch: no end after *",
+            "  porch: Ctrl-C has brought it back*",
         ]
     )
     (stuck,) = told(pytester.path)
@@ -177,7 +178,7 @@ def test_a_board_that_does_not_react_is_the_boards_fault(
         [
             "BoardError: porch: no end after *: the board did not react to Ctrl-C (nothing came "
             "back after Ctrl-C); the host was at test_slow.py:* in test_hangs, in hil/link/*",
-            "*LOG-09: porch is out of the run: *nothing has brought it back: *",
+            "  porch is out of the run, 1 check not examined: nothing has brought it back: *",
         ]
     )
     (stuck,) = told(pytester.path)
@@ -239,6 +240,13 @@ def test_the_command_line_has_the_last_word(run: Run, pytester: pytest.Pytester)
     result = run(unmarked, "--timeout=3")
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(["BenchError: porch: no end after 2.* s (its time limit is 3 s)*"])
+
+
+def test_a_bring_up_has_no_part_in_it(run: Run) -> None:
+    """With its resets of 3 s it takes longer than its first check may."""
+    slow = VIRTUAL.replace("provision: true", "provision: true, latency: {reset_s: 3}")
+    unmarked = WAITS.partition("\n\n")[0].replace("time.sleep(60)", "pass")
+    run(unmarked, "-n", "1", devices=slow).assert_outcomes(passed=2)
 
 
 def test_no_time_limit_is_no_time_limit(run: Run, pytester: pytest.Pytester) -> None:
