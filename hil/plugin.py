@@ -26,8 +26,8 @@ FIXTURES = (
     "hil.fixtures.http",
     "hil.fixtures.board",
     "hil.fixtures.timing",
-    "hil.out_of_time",
 )
+pytest_plugins = ("hil.out_of_time", "hil.live")
 
 # A check that hangs is ended (out_of_time.py); none of them needs a fraction of this.
 CHECK_TIMEOUT_S = 60
