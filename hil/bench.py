@@ -64,6 +64,7 @@ class Bench:
     :ivar source: the inventory's file
     :ivar recorder: writes the run down; None: nobody does
     :ivar recovered: target name → how it was brought back in the middle of the run
+    :ivar waited: target name → for whom, and how long
     :ivar told: target name → what the end of the run tells of it, where another process had it
     :ivar problems: after :meth:`close`: the boards that could not be put back, and why
     """
@@ -94,6 +95,7 @@ class Bench:
         self.recorder: Recorder | None = None
         self._evidence: dict[str, TargetRecorder] = {}
         self.recovered: dict[str, str] = {}
+        self.waited: dict[str, str] = {}
         self.told: dict[str, list[str]] = {}
         self.problems: list[str] = []
 
@@ -211,7 +213,9 @@ class Bench:
 
     def _on_held(self, name: str) -> None:
         with self._changed:
-            self._waits.pop(name, None)
+            if waited := self._waits.pop(name, None):
+                holder, began = waited
+                self.waited[name] = f"held for {time.monotonic() - began:.0f} s by {holder}"
             self._held.add(name)
             self._changed.notify_all()
 
@@ -302,12 +306,16 @@ class Bench:
         """What :meth:`add` takes, made of nothing but lists, mappings and text."""
         return {
             "targets": {name: self.remarks(name) for name in self._seen},
+            "recovered": self.recovered,
+            "waited": self.waited,
             "problems": self.problems,
         }
 
     def add(self, account: Mapping[str, Any]) -> None:
         """What another process tells of its portion."""
         self.told |= account["targets"]
+        self.recovered |= account["recovered"]
+        self.waited |= account["waited"]
         self.problems += account["problems"]
 
     def remarks(self, name: str) -> list[str]:
@@ -316,8 +324,7 @@ class Bench:
         if name in self.told:
             return self.told[name]
         up = self._seen.get(name)
-        recovered = self.recovered.get(name)
-        return [up.about, *up.notes, *([recovered] if recovered else [])] if up else []
+        return [up.about, *up.notes] if up else []
 
     def release(self, name: str) -> None:
         """Put this board back and free its lock, without waiting for it. It may be started again:

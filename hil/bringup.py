@@ -91,6 +91,7 @@ def _up(spec: TargetSpec, state: Path, stack: ExitStack, progress: Progress) -> 
 def _board(spec: TargetSpec, state: Path, stack: ExitStack, progress: Progress) -> Target:
     """:param stack: how to undo each step"""
     from .discovery.mdns import verify_address
+    from .link.interruption import interrupt
     from .power import SwitchedPower
     from .recovery import Recovery
     from .revive import Revive
@@ -150,6 +151,7 @@ def _board(spec: TargetSpec, state: Path, stack: ExitStack, progress: Progress) 
         controls=controls,
         notes=tuple(filter(None, (*notes, *deployed.notes, trouble, *unresolved))),
         recover=Revive(target, controls, link, recovery, deployed, target.api.credentials),
+        interrupt=lambda deadline: interrupt(link, deadline, target.api.alive),
     )
 
 

@@ -242,9 +242,12 @@ class Worker:
     ) -> Generator[None, object, object]:
         """A board comes up with its first check, not before: a worker may have to end without any.
         Meanwhile the next one comes up, and no further one: this worker may have to wait for that
-        one, and then holds no other."""
+        one, and then holds no other. It is waited for here: that has time limits of its own, which
+        are longer than a check's."""
         name = self._target_of(item)
         self._bench.start({name, self._next.get(name, "")} - {""})
+        if name:
+            self._bench.next_of([name])
         done = yield
         if nextitem is None or self._target_of(nextitem) != name:
             self._bench.release(name)

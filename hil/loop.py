@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from . import live
+
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
@@ -30,9 +32,10 @@ def run(session: pytest.Session, bench: Bench, target_of: Callable[[pytest.Item]
     for item in session.items:
         blocks.setdefault(target_of(item), []).append(item)
     terminal: TerminalReporter | None = session.config.pluginmanager.get_plugin("terminalreporter")
+    line = WaitingLine(terminal, alone=not live.active(session.config)) if terminal else None
     upcoming = "" if "" in blocks else None
     while blocks:
-        name = _await(bench, list(blocks), terminal) if upcoming is None else upcoming
+        name = _await(bench, list(blocks), line) if upcoming is None else upcoming
         items = blocks.pop(name)
         for item, following in pairwise(items):
             _run(session, item, following)
@@ -50,8 +53,7 @@ def _run(session: pytest.Session, item: pytest.Item, following: pytest.Item | No
         raise session.Interrupted(session.shouldstop)
 
 
-def _await(bench: Bench, names: Sequence[str], terminal: TerminalReporter | None) -> str:
-    line = WaitingLine(terminal) if terminal else None
+def _await(bench: Bench, names: Sequence[str], line: WaitingLine | None) -> str:
     try:
         return bench.next_of(names, line)
     finally:
@@ -61,18 +63,23 @@ def _await(bench: Bench, names: Sequence[str], terminal: TerminalReporter | None
 
 class WaitingLine:
     """Shows whom a run waits for: on a terminal as one line that counts the seconds, elsewhere as
-    one line for each holder."""
+    one line for each holder.
 
-    def __init__(self, terminal: TerminalReporter) -> None:
+    :param alone: False: the live lines count already, and here each holder is told once, to be
+        found afterwards
+    """
+
+    def __init__(self, terminal: TerminalReporter, *, alone: bool = True) -> None:
         self._terminal = terminal
+        self._rewrites = terminal.isatty and alone
         self._told: set[str] = set()
-        self._live = False
+        self._open = False
 
     def __call__(self, waits: Sequence[Wait]) -> None:
-        if self._terminal.isatty:
-            if not self._live:
+        if self._rewrites:
+            if not self._open:
                 self._terminal.ensure_newline()
-                self._live = True
+                self._open = True
             longest = max(wait.seconds for wait in waits)
             told = f"hil: {longest:.0f} s " + "; ".join(map(str, waits))
             width = shutil.get_terminal_size().columns - 1
@@ -86,5 +93,6 @@ class WaitingLine:
 
     def end(self) -> None:
         """What has been waited for stays on the screen; pytest goes on in the next line."""
-        if self._live:
+        if self._open:
             self._terminal.write("\n", flush=True)
+            self._open = False

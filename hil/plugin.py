@@ -27,8 +27,9 @@ FIXTURES = (
     "hil.fixtures.board",
     "hil.fixtures.timing",
 )
+pytest_plugins = ("hil.out_of_time", "hil.live")
 
-# A check that hangs is ended by pytest-timeout; none of them needs a fraction of this.
+# A check that hangs is ended (out_of_time.py); none of them needs a fraction of this.
 CHECK_TIMEOUT_S = 60
 
 bench_key: pytest.StashKey[Bench] = pytest.StashKey()
@@ -167,10 +168,18 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     if check is not None:
         item.stash[check_key] = check
         item.user_properties += [("check", check.id), ("severity", check.severity.value)]
-        if item.config.pluginmanager.hasplugin("timeout") and not item.get_closest_marker(
-            "timeout"
-        ):
+        if _takes_our_timeout(item):
             item.add_marker(pytest.mark.timeout(CHECK_TIMEOUT_S))
+
+
+def _takes_our_timeout(item: pytest.Item) -> bool:
+    """Whether nobody has given this check another one: a mark beats ``--timeout``."""
+    return (
+        item.config.pluginmanager.hasplugin("timeout")
+        and not item.get_closest_marker("timeout")
+        and item.config.getoption("timeout", None) is None
+        and "PYTEST_TIMEOUT" not in os.environ
+    )
 
 
 @pytest.hookimpl(trylast=True)

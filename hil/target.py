@@ -26,8 +26,10 @@ if TYPE_CHECKING:
         SecretControl,
         ServiceControl,
     )
+    from .deadline import Deadline
     from .errors import HilError
     from .link.console import Console
+    from .link.interruption import Interrupted
     from .power import PowerControl
 
 
@@ -104,6 +106,8 @@ class Target:
     :ivar record: what it has answered so far
     :ivar recover: bring it back after it has failed to answer, with what a check expects of it;
         tells how, or raises what the board is broken by. None: the bench has no hand on it
+    :ivar interrupt: stop its application, whoever waits for it, and tell where it was. None:
+        nothing but its network reaches it
     """
 
     name: str
@@ -119,4 +123,5 @@ class Target:
     trusted_network: bool = False
     notes: tuple[str, ...] = ()
     recover: Callable[[HilError], str] | None = field(default=None, repr=False)
+    interrupt: Callable[[Deadline], Interrupted] | None = field(default=None, repr=False)
     close: Callable[[], None] = field(default=lambda: None, repr=False)

@@ -15,7 +15,7 @@ from ..secrets import SecretStr
 from . import tokens
 from .raw import Answer, Outcome, RawClient, Request
 
-_SHOWN = 4
+_SHOWN, _NAMED = 4, 12
 
 _MEANING = {
     Outcome.ACCEPTED: "accepted what must be refused: a hole",
@@ -221,5 +221,7 @@ def _text(promise: str, answers: Mapping[str, Answer], got: str) -> str:
         told = f"{name}: " if name else ""
         lines += [f"  {told}sent {answer.request!r}", f"    got {answer!r}"]
     if len(answers) > _SHOWN:
-        lines.append(f"  and {len(answers) - _SHOWN} more: {', '.join(list(answers)[_SHOWN:])}")
+        names = list(answers)[_SHOWN:]
+        dots = ", ..." if len(names) > _NAMED else ""
+        lines.append(f"  and {len(names)} more: {', '.join(names[:_NAMED])}{dots}")
     return "\n".join(lines)

@@ -191,6 +191,24 @@ class BoardLink:
                     ) from None
             never.wait(min(_LOOK_S, deadline.remaining()))
 
+    @property
+    def port(self) -> Port | None:
+        """The port, while it is open."""
+        return self._repl.port if self._repl is not None and self._repl.port.alive else None
+
+    @contextlib.contextmanager
+    def held(self, wait_s: float) -> Iterator[bool]:
+        """The link, unless another thread is in it, and stays there.
+
+        :param wait_s: how long to wait for it, seconds
+        """
+        had = self._lock.acquire(timeout=wait_s)
+        try:
+            yield had
+        finally:
+            if had:
+                self._lock.release()
+
     def close(self) -> None:
         """Close the port; the board goes on with what it does."""
         with self._lock:

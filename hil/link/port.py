@@ -63,6 +63,8 @@ class Port:
         self._changed = threading.Condition()
         self._buffer = bytearray()
         self._sink: Callable[[bytes], None] | None = None
+        #: Is told all that comes, wherever it goes: for whoever must see it without taking it.
+        self.listener: Callable[[bytes], None] | None = None
         self._gone: str | None = None
         self._closing = False
         # Windows ports, and RFC 2217, which is more than a descriptor, have none to wait on.
@@ -209,6 +211,8 @@ class Port:
                     return
                 if not data:
                     continue
+                if listener := self.listener:
+                    listener(data)
                 with self._changed:
                     if self._sink is not None:
                         self._sink(data)

@@ -275,7 +275,8 @@ class Stuck(_Event):
     :ivar host: the innermost lines of the host's stack, ``FILE:LINE in FUNCTION: CODE``
     :ivar board: the traceback that interrupting the board made it print; empty: it did not
     :ivar console: its last lines
-    :ivar fault: the board's where it did not react, else the bench's
+    :ivar fault: the board's where it did not react, where its application was busy or had ended,
+        and where the host waited for its answer; else the bench's
     """
 
     event: Literal["stuck"] = "stuck"

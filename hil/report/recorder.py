@@ -43,6 +43,7 @@ from .events import (
     Remark,
     RunBegin,
     RunEnd,
+    Stuck,
     TargetBegin,
     TargetEvent,
     TokenSeen,
@@ -239,6 +240,16 @@ class TargetRecorder:
         """The check has ended."""
         self.write(replace(verdict, message=self._secrets.hide(verdict.message)))
         self._check = ""
+
+    def stuck(self, event: Stuck) -> None:
+        """The check took too long. The board's traceback is in no console: the bench caused it."""
+        hide = self._secrets.hide
+        board = tuple(map(hide, event.board))
+        told = replace(event, board=board, console=tuple(map(hide, event.console)))
+        self.write(told)
+        if board:
+            text = "\n".join(board)
+            self._append(runs.TRACEBACKS_FILE, f"{text}\n\n".encode("utf-8", "replace"))
 
     def clock(self, action: str, reading: BoardTime) -> None:
         """The board's clock was read, or moved and read back."""

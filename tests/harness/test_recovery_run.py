@@ -163,13 +163,19 @@ def test_boards_that_hang_in_a_check_come_back_by_power_or_are_out(
     result.assert_outcomes(passed=3 + 1 + 4, errors=2, skipped=2)
     result.stdout.fnmatch_lines(
         [
-            "hil: not put back: lost: *",
             "frail: 3 checks passed, 1 error",
-            "  note: *; power has brought it back: Ctrl-C *: *; hard reset not tried: *",
             "lost: 1 check passed, 1 error, 2 skipped",
             "sound: 4 checks passed",
-            "*LOG-03, LOG-04: lost is out of the run: *; nothing has brought it back: Ctrl-C *; "
-            "power not tried: nothing at 'lost' switches its power",
+            "board: errors, and what has brought it back",
+            "  LOG-02 frail: no raw REPL on *",
+            "  LOG-02 lost: no raw REPL on *",
+            "  frail: power has brought it back: Ctrl-C *: *; hard reset not tried: *",
+            "  lost is out of the run, 2 checks not examined: nothing has brought it back: Ctrl-C *"
+            "; power not tried: nothing at 'lost' switches its power",
+            "bench: errors, waits and problems",
+            "  not put back: lost: *",
+            "not checked, and why",
+            "  LOG-03, LOG-04: lost is out of the run",
         ]
     )
 
@@ -240,9 +246,9 @@ def test_boards_that_get_into_their_bootloader_in_a_check_come_back(
     result.stdout.fnmatch_lines(
         [
             "frail: 1 check passed, 1 error",
-            "  note: *; bootloader has brought it back: Ctrl-C *",
             "inside: 1 check passed, 1 error",
-            "  note: *; bootloader has brought it back: Ctrl-C *",
+            "  frail: *bootloader has brought it back: Ctrl-C *",
+            "  inside: *bootloader has brought it back: Ctrl-C *",
         ]
     )
 
