@@ -37,6 +37,7 @@ _ELSEWHERE = {
     "history": ".history_cli",
     "lock": ".lock_cli",
     "profile": ".profile_cli",
+    "report": ".report_cli",
     "requirements": ".requirements_cli",
     "virtual": ".virtual.cli",
 }
