@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 
 from ..secrets import SecretStr
@@ -21,6 +22,13 @@ SHOWN = 240
 
 _ANYWHERE = 4
 """Characters from which on a secret is hidden inside of words, too."""
+
+_LONGEST = 4096
+"""Characters of a secret, at most."""
+
+# A line of which some is left out for the redaction, and what stands at its end then.
+_LONG = re.compile(rf"([^\r\n]{{{4 * _LONGEST}}})[^\r\n]+")
+_CUT = "\ue000"
 
 # Three segments as in RFC 7519 section 3; a JSON object in base64url begins with "eyJ" or "ew".
 _TOKEN = re.compile(r"\be[yw][A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_=-]*){1,4}")
@@ -43,24 +51,50 @@ def known(text: str, secrets: tuple[str, ...]) -> str:
     Two or three characters are hidden where they stand alone, and a single one nowhere: it would
     be hidden in every word, and whoever wants it tries all there are. ROT-10 gives such a key.
     """
-    pattern, lengths, lowered = _any_of(secrets)
-    if pattern is None:
+    forms = _forms(secrets)
+    if forms is None or not forms.perhaps_in(text):
         return text
-    # Most texts hold none of them. Looking for each takes microseconds, the pattern milliseconds:
-    # it tries all of them at every character. Beyond ASCII letters have more than two cases.
-    if lowered and text.isascii():
-        low = text.lower()
-        if not any(form in low for form in lowered):
-            return text
-    return pattern.sub(lambda match: f"<secret: {lengths[(match.lastindex or 1) - 1]} chars>", text)
+
+    def told(match: re.Match[str]) -> str:
+        return f"<secret: {forms.lengths[(match.lastindex or 1) - 1]} chars>"
+
+    return forms.pattern.sub(told, text)
+
+
+@dataclass(frozen=True)
+class _Forms:
+    """The forms in which some secrets may be written.
+
+    :ivar pattern: any of them, with a group for each
+    :ivar lengths: how long the secret is, for each group
+    :ivar low: those that are ASCII, in lower case
+    :ivar others: any of the others; None: there is none
+    """
+
+    pattern: re.Pattern[str]
+    lengths: list[int]
+    low: tuple[str, ...]
+    others: re.Pattern[str] | None
+
+    def perhaps_in(self, text: str) -> bool:
+        """False: the pattern would find nothing. Most texts hold no secret, and to look for each
+        takes microseconds; the pattern tries all of them at each character, milliseconds."""
+        low = _low(text)
+        return any(form in low for form in self.low) or bool(
+            self.others and not text.isascii() and self.others.search(text)
+        )
+
+
+# Beyond ASCII, these are an ASCII letter for a pattern that ignores case.
+_AS_ASCII = str.maketrans({"\u0130": "i", "\u0131": "i", "\u017f": "s", "\u212a": "k"})
+
+
+def _low(text: str) -> str:
+    return text.lower() if text.isascii() else text.translate(_AS_ASCII).lower()
 
 
 @lru_cache(maxsize=64)
-def _any_of(
-    secrets: tuple[str, ...],
-) -> tuple[re.Pattern[str] | None, list[int], tuple[str, ...]]:
-    """A pattern with a group for each form of each secret, how long that secret is, and the forms
-    in lower case; none of these where one is not ASCII."""
+def _forms(secrets: tuple[str, ...]) -> _Forms | None:
     lengths = {
         form: len(secret)
         for secret in secrets
@@ -68,12 +102,18 @@ def _any_of(
         for form in (secret, *(json.dumps(secret, ensure_ascii=a)[1:-1] for a in (True, False)))
     }
     if not lengths:
-        return None, [], ()
+        return None
     forms = sorted(lengths, key=len, reverse=True)
+    low = {form: _low(form) for form in forms}
+    others = [re.escape(form) for form in forms if not low[form].isascii()]
     # All in one pass: a secret may be a word of what stands for another one.
     pattern = "|".join(f"({_pattern(form, alone=lengths[form] < _ANYWHERE)})" for form in forms)
-    lowered = tuple(form.lower() for form in forms) if all(map(str.isascii, forms)) else ()
-    return re.compile(pattern, re.IGNORECASE), [lengths[form] for form in forms], lowered
+    return _Forms(
+        re.compile(pattern, re.IGNORECASE),
+        [lengths[form] for form in forms],
+        tuple(one for one in low.values() if one.isascii()),
+        re.compile("|".join(others), re.IGNORECASE) if others else None,
+    )
 
 
 def _pattern(form: str, *, alone: bool) -> str:
@@ -136,10 +176,26 @@ def body(data: bytes, names: tuple[str, ...] = HIDDEN_FIELDS) -> str:
 def head(data: bytes, names: tuple[str, ...] = HIDDEN_FIELDS) -> list[str]:
     """The request line and the header lines, one string each, shortened."""
     text = data.decode("utf-8", "backslashreplace")
-    text = _CREDENTIALS.sub(lambda match: match["name"] + credentials(match["value"]), text)
-    lines = re.split(r"\r?\n", fields(text, names))
+    lines = _shortly(text, names) or _redacted(text, names)
     return [
         "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line[:SHOWN])
         + ("…" if len(line) > SHOWN else "")
         for line in lines
     ]
+
+
+def _redacted(text: str, names: tuple[str, ...]) -> list[str]:
+    text = _CREDENTIALS.sub(lambda match: match["name"] + credentials(match["value"]), text)
+    return re.split(r"\r?\n", fields(text, names))
+
+
+def _shortly(text: str, names: tuple[str, ...]) -> list[str] | None:
+    """The same of lines of megabytes, in milliseconds instead of seconds: without their ends, of
+    which nothing is shown. None: a secret may have been cut in two near to what is shown, or a
+    length would be told that is not the whole one."""
+    if _CUT in text or not _LONG.search(text):
+        return None
+    text, cuts = _LONG.subn(lambda match: match[1] + _CUT, text)
+    lines = _redacted(text, names)
+    far_away = [line for line in lines if line.find(_CUT) > SHOWN + _LONGEST]
+    return lines if len(far_away) == cuts else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import ssl
 import struct
@@ -18,8 +19,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hil.auth import redaction
 from hil.auth.raw import Answer, Outcome, RawClient, Request, parse, request
-from hil.auth.redaction import _any_of, hidden, known
+from hil.auth.redaction import _forms, _low, hidden, known
 
 OK = b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 
@@ -402,10 +404,13 @@ def test_a_secret_of_four_characters_is_never_shown(secret: str, before: str, be
     assert secret not in shown.replace(f"<secret: {len(secret)} chars>", "")
 
 
+_LETTERS = ["sS", "s\u017f", "\u017fs", "kK", "K\u212a", "aA", "i\u0130", "\u0131I", "\u00e9\u00c9"]
+
+
 @given(
-    st.lists(st.sampled_from(["sS", "s\u017f", "\u017fs", "kK", "K\u212a", "aA", '""', "11"])),
-    st.sampled_from(["", "x", " "]),
-    st.sampled_from(["other", "k", "\u212a"]),
+    st.lists(st.sampled_from([*_LETTERS, '""', "11", "\ufffd\ufffd"])),
+    st.sampled_from(["", "x", " ", "\u2026"]),
+    st.sampled_from(["other", "k", "\u212a", "\u00e9t\u00e9"]),
 )
 def test_the_quick_look_misses_no_secret_that_the_pattern_finds(
     letters: list[str], around: str, other: str
@@ -413,8 +418,44 @@ def test_the_quick_look_misses_no_secret_that_the_pattern_finds(
     """The long s and the sign of Kelvin are an s and a K for a pattern that ignores case."""
     secrets = ("".join(letter[0] for letter in letters), other)
     text = around + "".join(letter[1] for letter in letters) + around
-    pattern, _, _ = _any_of(secrets)
-    assert (known(text, secrets) != text) == bool(pattern and pattern.search(text))
+    forms = _forms(secrets)
+    assert (known(text, secrets) != text) == bool(forms and forms.pattern.search(text))
+
+
+def test_every_character_that_is_an_ascii_letter_for_a_pattern_is_known() -> None:
+    for code in range(128, 0x110000):
+        if re.fullmatch("[a-z]", chr(code), re.IGNORECASE):
+            assert _low(chr(code)).isascii(), hex(code)
+
+
+@pytest.mark.parametrize(
+    "long",
+    [
+        "X-Long: " + "a" * 99_999,
+        "Authorization: Bearer " + "x" * 99_999,
+        "X-Long: password=" + "x" * 99_999,
+        "X-Long: token=" + "x" * 16_300 + "&" + "a" * 99_999,
+        "Cookie: a\r\n " + "b" * 99_999,
+        "Authorization: Bearer " + "x" * 99_999 + "\r\nX: " + "a" * 9_999 + "\ue000",
+    ],
+)
+def test_a_line_of_megabytes_is_shown_as_a_short_one(
+    monkeypatch: pytest.MonkeyPatch, long: str
+) -> None:
+    data = f"GET / HTTP/1.1\r\n{long}\r\nX-Token: 1\r\nX: password=1234".encode()
+    quick = redaction.head(data)
+    monkeypatch.setattr(redaction, "_shortly", lambda text, names: None)
+    assert quick == redaction.head(data)
+
+
+def test_the_end_of_a_long_line_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    real = redaction._redacted
+    monkeypatch.setattr(
+        redaction, "_redacted", lambda text, names: seen.append(len(text)) or real(text, names)
+    )
+    assert redaction.head(b"X-Long: " + b"a" * 8_000_000)[0].startswith("X-Long: aaa")
+    assert seen == [16385]
 
 
 def test_a_secret_may_be_a_word_of_what_stands_for_another() -> None:
