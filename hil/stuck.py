@@ -205,7 +205,7 @@ def _redactor(target: Target) -> Callable[[str], str]:
     secrets, fields = target.api.compose("GET", "/").secrets, target.profile.hidden_fields
 
     def shown(line: str) -> str:
-        text = redaction.known(redaction.fields(line, fields), secrets)
+        text = redaction.printed(redaction.fields(redaction.known(line, secrets), fields))
         return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:240])
 
     return shown

@@ -280,8 +280,10 @@ def test_the_console_tells_no_secret(
 
 
 def _written(secret: SecretStr) -> list[SecretStr]:
-    """As it is, as JSON has it, and as Python shows it."""
-    return [secret, SecretStr(json.dumps(secret)[1:-1]), SecretStr(repr(str(secret))[1:-1])]
+    """As it is, as JSON has it, and as Python and MicroPython show it, as text and as bytes."""
+    text = str(secret)
+    shown = (json.dumps(text)[1:-1], repr(text)[1:-1], ascii(text)[1:-1], repr(text.encode())[2:-1])
+    return [secret, *(SecretStr(form) for form in shown)]
 
 
 @check("LEAK-05", should, "ASVS 13.4.6")

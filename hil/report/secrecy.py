@@ -30,17 +30,19 @@ class Secrets:
         named = (spec.password, spec.api_key, spec.wifi.key if spec.wifi else None)
         self._known = {os.environ.get(one.name, "") for one in named if one} - {""}
         self._api: Api | None = None
+        self._fields: tuple[str, ...] = redaction.HIDDEN_FIELDS
         self._told: tuple[str, ...] = tuple(self._known)
 
     def of(self, target: Target) -> None:
         """It is up: these are its credentials, now and whenever it is asked."""
         self._api = target.api
+        self._fields = target.profile.hidden_fields
 
     def key(self, key: bytes) -> None:
-        """A signing key: as text, in hex, and in base64."""
+        """A signing key: as text, as a repr, in hex, and in base64."""
         if len(key) < 4:  # hidden nowhere: whoever wants it tries all there are
             return
-        forms = {key.hex(), base64.b64encode(key).decode().rstrip("=")}
+        forms = {key.hex(), repr(bytes(key))[2:-1], base64.b64encode(key).decode().rstrip("=")}
         forms.add(base64.urlsafe_b64encode(key).decode().rstrip("="))
         if (text := key.decode("utf-8", "replace")).isprintable():
             forms.add(text)
@@ -59,7 +61,12 @@ class Secrets:
                     *filter(None, (api.api_key,)),
                 )
             )
-        return redaction.known(redaction.fields(text), self._told)
+        # The whole secret first: in a repr of JSON, a quotation mark in it looks like its end.
+        return redaction.fields(redaction.known(text, self._told), self._fields)
+
+    def hide_printed(self, line: str) -> str:
+        """A line that an application has printed."""
+        return redaction.printed(self.hide(line))
 
     def _add(self, more: Iterable[str]) -> None:
         fresh = {str(one) for one in more if one} - self._known
@@ -97,7 +104,7 @@ class ConsoleFile:
     def _write(self, lines: list[str]) -> None:
         if not lines:
             return
-        shown = [self._secrets.hide(line) for line in lines]
+        shown = [self._secrets.hide_printed(line) for line in lines]
         text = "".join(f"{line}\n" for line in shown)
         self._append(runs.CONSOLE_FILE, text.encode("utf-8", "replace"))
         for line in shown:
