@@ -222,7 +222,9 @@ def _serial(session: Session, spec: PlaceSpec, place: Any) -> tuple[str, str, st
 def _served(session: Session, path: tuple[str, str, str]) -> str | None:
     """Of a resource; None: it is not served now."""
     entry = session.resources.get(path)
-    if entry is None or not entry.avail or not entry.params.get("port"):
+    if entry is None or not entry.avail:
+        return None
+    if not entry.params.get("host") or not entry.params.get("port"):
         return None
     if entry.extra.get("proxy_required"):
         raise BenchError(

@@ -80,16 +80,22 @@ def coordinator(
 
 @contextlib.contextmanager
 def exporter(
-    at: Coordinator, name: str, resources: str, environment: Mapping[str, str] | None = None
+    at: Coordinator,
+    name: str,
+    resources: str,
+    environment: Mapping[str, str] | None = None,
+    *,
+    isolated: bool = False,
 ) -> Iterator[None]:
     """:param resources: what ``exporter.yaml`` says
     :param environment: of the exporter, besides its own
+    :param isolated: it wants to be reached through SSH
     """
     folder = at.folder / name
     folder.mkdir()
     (folder / "exporter.yaml").write_text(resources)
     words = [program("labgrid-exporter"), "-c", at.address, "-n", name, "--hostname", "127.0.0.1"]
-    words.append("exporter.yaml")
+    words += ["--isolated", "exporter.yaml"] if isolated else ["exporter.yaml"]
     with _running(words, folder, "Exporter ready", environment=environment):
         with connected(at.address) as session:
             await_(session, lambda: any(path[0] == name for path in session.resources))

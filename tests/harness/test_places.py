@@ -274,6 +274,30 @@ def test_the_serial_port_that_is_meant(lab: Coordinator, folder: Path) -> None:
                     serial_url(url(lab, name))
 
 
+def test_an_exporter_that_nobody_reaches_without_ssh_is_told(
+    lab: Coordinator, folder: Path
+) -> None:
+    resources = (
+        "far:\n  NetworkSerialPort: {host: far-pi, port: 4000}\n"
+        "nameless:\n  NetworkSerialPort: {port: 4000}\n"
+    )
+    with exporter(lab, "far-pi", resources, isolated=True):
+        for name, error, wrong in (
+            (
+                "far",
+                BenchError,
+                r"exporter 'far-pi' wants to be reached through SSH \(--isolated\)",
+            ),
+            ("nameless", NoPortError, "shows no serial port now"),
+        ):
+            lab.add_place(name, f"far-pi/{name}/*")
+            with (
+                lock.hold(url(lab, name), "checks", soon()),
+                pytest.raises(error, match=wrong),
+            ):
+                serial_url(url(lab, name))
+
+
 def test_a_list_tells_what_is_at_a_place_and_who_has_it(
     lab: Coordinator, place: str, folder: Path
 ) -> None:
