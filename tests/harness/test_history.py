@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import re
@@ -342,6 +343,7 @@ def test_whatever_a_run_tells_is_told_again(
     with History(Path(":memory:")) as kept:
         kept.add(run, 1)
         assert kept.last(2) == [run]
+        assert list(kept.last(2)[0].targets) == list(run.targets)
         assert kept.named(name[:2]) == [run]
         assert kept.named(name + "x") == []
 
@@ -349,8 +351,11 @@ def test_whatever_a_run_tells_is_told_again(
 def test_a_virtual_boards_new_stamp_is_no_new_firmware(tmp_path: Path) -> None:
     found = []
     for night in range(2):
-        version = parse(fresh_images(model("openmv-n6"))[0].content).version
-        board = Board(firmware=f"3.4.0; MicroPython {version}")
+        image = fresh_images(model("openmv-n6"))[0].content
+        board = Board(
+            firmware=f"3.4.0; MicroPython {parse(image).version}",
+            firmware_sha256={"FIRMWARE": hashlib.sha256(image).hexdigest()},
+        )
         folder = write_run(tmp_path, night, {"porch": board}, checks=SOME)
         found.append(digest.digest(runs.Run.load(folder)).targets["porch"].build)
     assert found[0] == found[1]
@@ -531,6 +536,7 @@ def test_compare_of_a_run_whose_folder_is_gone_and_of_one_elsewhere(
     [
         ("2026", "several runs begin with '2026'"),
         ("%", "no run begins with '%'"),
+        ("129T", "no run begins with '129T'"),
         ("previous", "no previous run yet"),
     ],
 )
