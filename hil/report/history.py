@@ -185,9 +185,7 @@ class History:
 
     def named(self, beginning: str) -> list[RunDigest]:
         """The runs whose names begin so."""
-        return self._load(
-            "WHERE substr(name, 1, length(?1)) = ?1 ORDER BY at DESC, name DESC", beginning
-        )
+        return self._load("WHERE instr(name, ?) = 1 ORDER BY at DESC, name DESC", beginning)
 
     def _load(self, which: str, value: object) -> list[RunDigest]:
         with self._explained():

@@ -33,6 +33,7 @@ class Board:
 
     unique_id: str = "e4627202"
     firmware: str = "v4.7"
+    firmware_sha256: Mapping[str, str] = field(default_factory=dict)
     application: str = "a"
     verdicts: Mapping[str, events.VerdictWord] = field(default_factory=dict)
     messages: Mapping[str, str] = field(default_factory=dict)
@@ -95,6 +96,7 @@ def _target(
         events.Up(
             at=at + 9, about="a camera", base_url="http://127.0.0.1", took_s=board.boot_s + 1,
             unique_id=board.unique_id, firmware=board.firmware,
+            firmware_sha256=dict(board.firmware_sha256),
             application_sha256=hashlib.sha256(board.application.encode()).hexdigest(),
         )
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import re
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from nights import Board, check_ids, weight, write, write_run
 
@@ -307,11 +308,54 @@ def test_what_is_kept_is_what_the_run_told(tmp_path: Path) -> None:
     assert found.targets["porch"].seconds["boot", "hard"] == 3.0
 
 
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+maybe = st.none() | texts
+seconds = st.floats(0, 1e6)
+targets = st.builds(
+    digest.TargetDigest,
+    name=texts,
+    unique_id=maybe,
+    kind=texts,
+    model=maybe,
+    profile=texts,
+    build=st.builds(digest.Build, firmware=maybe, firmware_sha256=maybe, profile_sha256=maybe),
+    fault=st.sampled_from([None, "board"]),
+    message=texts,
+    checks=st.dictionaries(
+        texts,
+        st.builds(
+            digest.CheckDigest, verdict=st.sampled_from(events.WORDS), fault=maybe, message=texts
+        ),
+        max_size=3,
+    ),
+    seconds=st.dictionaries(st.tuples(texts, texts), seconds, max_size=3),
+)
+
+
+@settings(max_examples=40)
+@given(st.lists(targets, max_size=3, unique_by=lambda one: one.name), texts, maybe)
+def test_whatever_a_run_tells_is_told_again(
+    told: list[digest.TargetDigest], name: str, revision: str | None
+) -> None:
+    run = digest.RunDigest(
+        name=name, at=1.5, revision=revision, took_s=2.5, targets={one.name: one for one in told}
+    )
+    with History(Path(":memory:")) as kept:
+        kept.add(run, 1)
+        assert kept.last(2) == [run]
+        assert list(kept.last(2)[0].targets) == list(run.targets)
+        assert kept.named(name[:2]) == [run]
+        assert kept.named(name + "x") == []
+
+
 def test_a_virtual_boards_new_stamp_is_no_new_firmware(tmp_path: Path) -> None:
     found = []
     for night in range(2):
-        version = parse(fresh_images(model("openmv-n6"))[0].content).version
-        board = Board(firmware=f"3.4.0; MicroPython {version}")
+        image = fresh_images(model("openmv-n6"))[0].content
+        board = Board(
+            firmware=f"3.4.0; MicroPython {parse(image).version}",
+            firmware_sha256={"FIRMWARE": hashlib.sha256(image).hexdigest()},
+        )
         folder = write_run(tmp_path, night, {"porch": board}, checks=SOME)
         found.append(digest.digest(runs.Run.load(folder)).targets["porch"].build)
     assert found[0] == found[1]
@@ -492,6 +536,7 @@ def test_compare_of_a_run_whose_folder_is_gone_and_of_one_elsewhere(
     [
         ("2026", "several runs begin with '2026'"),
         ("%", "no run begins with '%'"),
+        ("129T", "no run begins with '129T'"),
         ("previous", "no previous run yet"),
     ],
 )

@@ -25,9 +25,6 @@ PROJECT = Path(__file__).parents[2]
 GITHUB = PROJECT / ".github" / "workflows" / "nightly.yml"
 GITLAB = PROJECT / ".gitlab-ci.yml"
 
-# Written beside this, by somebody else.
-HAS_REPORT = main.get_command(click.Context(main), "report") is not None
-
 DEVICES = """
 targets:
   porch:
@@ -152,8 +149,6 @@ def test_each_command_is_there() -> None:
     for name, *words in given:
         if name == "run":
             continue  # pytest's options; the next test runs it
-        if name == "report" and not HAS_REPORT:
-            continue
         command = main.get_command(click.Context(main), name)
         assert command is not None, name
         command.make_context(name, words)
@@ -224,11 +219,7 @@ def test_a_night_of_it(workspace: Path) -> None:
             "PYTEST_ADDOPTS": "-k 'the_right_password or a_wrong_password_is_refused'",
         },
     )
-    told = {}
-    for name, step in steps.items():
-        if name == "Report" and not HAS_REPORT:
-            continue
-        told[name] = runner.step(step, TARGET="porch")
+    told = {name: runner.step(step, TARGET="porch") for name, step in steps.items()}
     checks = told.pop("Checks")
     output = checks.stdout + checks.stderr
     assert checks.returncode == 1, output
@@ -245,7 +236,6 @@ def test_a_night_of_it(workspace: Path) -> None:
     assert (run.revision, run.targets["porch"].checks["LOG-06"].verdict) == ("c0ffee", "finding")
     assert "LOG-06 porch: since " in told["History"].stdout
     assert "no previous run yet" in told["History"].stderr
-    if HAS_REPORT:
-        assert "sarif=true" in runner.read("GITHUB_OUTPUT")
-        sarif = json.loads((workspace / "artifacts" / "hil.sarif").read_text())
-        assert [found["ruleId"] for found in sarif["runs"][0]["results"]] == ["LOG-06"]
+    assert "sarif=true" in runner.read("GITHUB_OUTPUT")
+    sarif = json.loads((workspace / "artifacts" / "hil.sarif").read_text())
+    assert [found["ruleId"] for found in sarif["runs"][0]["results"]] == ["LOG-06"]

@@ -164,7 +164,7 @@ def test_the_fault_decides(
     of_run = {one.name: one.value for one in suite.properties()}
     assert (pytester.path / "artifacts" / of_run["run"]).is_dir()
     if damaged:
-        assert "hil: the run is not in the history: " in output
+        assert "the run is not in the history: " in output
         (problem,) = (case for case in suite if case.classname == "hil.bench")
         assert "damaged: file is not a database" in problem.result[0].text
         return
