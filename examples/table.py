@@ -1,4 +1,4 @@
-"""The table of systems in the README: what the checks say of each server here, by group.
+"""The table of docs/reference/systems.md: what the checks say of each server here, by group.
 
     python examples/table.py [FOLDER | JUNIT.xml ...] [--fast]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from importlib import import_module
 from typing import Any
 
 import click
@@ -82,9 +83,12 @@ class _Recorded:
 
 
 def pytest_options() -> str:
-    """What the plugin adds to pytest's command line and configuration."""
+    """What the plugin, and those that it brings, add to pytest's command line and configuration."""
     recorded = _Recorded()
-    plugin.pytest_addoption(recorded)  # type: ignore[arg-type]
+    for name in (plugin.__name__, *plugin.pytest_plugins):
+        module = import_module(name)
+        if hasattr(module, "pytest_addoption"):
+            module.pytest_addoption(recorded)
     lines = ["| option | what it does |", "|---|---|"]
     for names, told in recorded.options:
         metavar = f" {told['metavar']}" if "metavar" in told else ""

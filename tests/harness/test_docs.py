@@ -20,7 +20,7 @@ from typing import Any
 import click
 import pytest
 from check_run import short_folder
-from markdown_pages import PROJECT, Block, Page, pages, told_to_tests
+from markdown_pages import PROJECT, Block, Page, page, pages, told_to_tests
 from page_commands import run_page
 from ruamel.yaml import YAML
 
@@ -30,6 +30,7 @@ from hil.config import load
 from hil.target_entry import FIELDS
 
 PAGES = pages()
+READMES = [page(path) for path in sorted(PROJECT.glob("*/*/README.md"))]
 
 # What is understood; a block in another language would hide its commands from these tests.
 DIRECTIVES = {"{generated}", "{literalinclude}", "{toctree}"}
@@ -63,6 +64,17 @@ def test_every_command_runs(found: Page) -> None:
 def test_every_command_is_parsed(found: Page) -> None:
     """Also those that do not run, those in place of which others run, and those in sentences."""
     typed = [command.text for block in found.of("console") for command in block.commands]
+    _all_parsed(found, typed)
+
+
+@pytest.mark.parametrize("found", READMES, ids=named)
+def test_the_commands_of_the_examples_are_parsed(found: Page) -> None:
+    """They run in the tests of their systems."""
+    lines = [line for block in found.of("") for line in block.text.splitlines()]
+    _all_parsed(found, [line for line in lines if re.match(r"(cd \S+ && )?(hil|pytest) ", line)])
+
+
+def _all_parsed(found: Page, typed: list[str]) -> None:
     told = [code for code in found.inline if code.startswith(("hil ", "pytest "))]
     for line in [*typed, *told]:
         for words in _simple_commands(line):

@@ -82,6 +82,22 @@ def test_every_event_of_the_evidence_is_told() -> None:
         assert len(about.split()) > 2, event
 
 
+def test_every_option_of_pytest_is_told() -> None:
+    from generate_command import pytest_options
+
+    told = subprocess.run(
+        [sys.executable, "-m", "pytest", "--help"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    group = told.partition("hardware in the loop:\n")[2].partition("\n\n")[0]
+    options = set(re.findall(r"^  (--[\w-]+)", group, re.MULTILINE))
+    assert "--target" in options
+    assert options == set(re.findall(r"^\| `(--[\w-]+)", pytest_options(), re.MULTILINE))
+
+
 def test_every_variable_of_the_environment_is_told() -> None:
     told = (DOCS / "reference" / "environment.md").read_text(encoding="utf-8")
     table = told.partition("The project's own tests")[0]
