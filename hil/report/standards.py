@@ -69,16 +69,19 @@ def not_examined(assessed: Iterable[Assessed]) -> dict[str, list[Assessed]]:
 
 def told(one: Assessed) -> list[tuple[str, list[str]]]:
     """The verdicts in words, and the checks that have them: ``passed``, or ``finding on porch;
-    passed on yard``."""
+    passed on 7 targets``."""
     found: dict[str, list[str]] = {}
     for check in one.requirement.checks:
         by_word: dict[str, list[str]] = {}
         for target, verdicts in one.verdicts.items():
             word = CELL_WORDS[cell_of(verdicts.get(check))]
             by_word.setdefault(word, []).append(visible(target))
-        if len(by_word) == 1:
-            text = next(iter(by_word))
-        else:
-            text = "; ".join(f"{word} on {', '.join(names)}" for word, names in by_word.items())
+        text = next(iter(by_word))
+        if len(by_word) > 1:
+            text = "; ".join(f"{word} on {_some(names)}" for word, names in by_word.items())
         found.setdefault(text, []).append(check)
     return list(found.items())
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names) if len(names) < 4 else f"{len(names)} targets"
