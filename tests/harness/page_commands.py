@@ -84,7 +84,10 @@ class _Reader:
     def type(self, block: Block) -> None:
         """:raises AssertionError: as :func:`run_page`"""
         instead = block.says("instead ")
-        commands = (Command(instead),) if instead else block.commands
+        commands = block.commands
+        if instead:
+            shown = tuple(line for command in commands for line in command.shown)
+            commands = (Command(instead, shown),)
         for command in commands:
             text = "\n".join([*self.exported, self.as_here(command.text)])
             if command.text.startswith("export "):
@@ -108,11 +111,11 @@ class _Reader:
 
 
 def _shows(output: str, line: str) -> bool:
-    """Blanks count as one; ``…`` is anything."""
-    pattern = r"\s*".join(
+    """As a part of one line. How many blanks there are does not count; ``…`` is anything."""
+    pattern = r"[^\S\n]*".join(
         ".*?".join(re.escape(part) for part in word.split("…")) for word in line.split()
     )
-    return re.search(pattern, output, re.DOTALL) is not None
+    return re.search(pattern, output) is not None
 
 
 def free_port() -> int:
@@ -122,8 +125,8 @@ def free_port() -> int:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """A reader's: nothing of this pytest, and the programs of this Python's environment first."""
-    own = ("PYTEST_", "HIL_DEVICES", "COV_")
+    """A reader's: nothing of this pytest or of a CI, and the programs beside this Python first."""
+    own = ("PYTEST_", "HIL_DEVICES", "GITHUB_", "CI_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(own)}
     programs = Path(sys.executable).parent
     return {

@@ -159,27 +159,19 @@ def test_every_example_in_yaml_loads(found: Page, tmp_path: Path) -> None:
 
 
 def _load_yaml(block: Block, folder: Path, at: int) -> None:
-    """A devices.yaml; or a profile, or a part of one, which then changes the packaged one."""
+    """A devices.yaml, or a part of a target's entry; a profile, or a part of the packaged one."""
     if not (block.language == "yaml" or (block.says("file ") or "").endswith(".yaml")):
         return
     value: Any = YAML(typ="safe").load(block.text)
     assert isinstance(value, dict), block.where
     path = folder / f"example-{at}.yaml"
-    if "targets" in value or set(value) & {"labgrid"}:
-        path.write_text(block.text, encoding="utf-8")
+    path.write_text(block.text, encoding="utf-8")
+    if set(value) <= FIELDS and "login" not in value:
+        entry = {"kind": "board", "model": "openmv-n6", "usb_serial": "1", "provision": True}
+        value = {"targets": {"porch": entry | value}}
+        YAML().dump(value, path)
+    if "targets" in value:
         _give_files(value, folder)
-        assert load(path, folder, {}).targets, block.where
-    elif set(value) <= FIELDS and not {"title", "login"} & set(value):
-        path.write_text("targets:\n  porch:\n    kind: board\n    model: openmv-n6\n")
-        more = {
-            "kind": "board",
-            "model": "openmv-n6",
-            "usb_serial": "1",
-            "provision": True,
-            **value,
-        }
-        YAML().dump({"targets": {"porch": more}}, path)
-        _give_files({"targets": {"porch": more}}, folder)
         assert load(path, folder, {}).targets, block.where
     else:
         packaged = YAML(typ="safe").load(PROJECT / "hil/profiles/camera.yaml")
