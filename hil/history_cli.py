@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .report.trends import LAST, RULES
+from .report.words import count, counted, duration, ranges
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,7 +34,6 @@ _LETTERS = {
     "error": ("E", "magenta"),
     "skipped": ("s", "dim"),
 }
-_MANY = {"finding": "findings", "advisory": "advisories", "error": "errors"}
 LETTERS = "F finding, a advisory, k known, E error, s skipped, . passed, - not in the run"
 
 _artifacts = click.option(
@@ -187,12 +187,7 @@ def _day(at: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.gmtime(at))
 
 
-def _times(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
-
-
 def _show(told: Trends, *, verdicts: bool) -> None:
-    from .summary import ranges
 
     console = _console()
     if not told.runs:
@@ -200,7 +195,7 @@ def _show(told: Trends, *, verdicts: bool) -> None:
         return
     killed = sum(run.exit_status is None for run in told.runs)
     console.print(
-        f"{_times(len(told.runs), 'run')}, {_day(told.runs[0].at)} to {_day(told.runs[-1].at)} UTC"
+        f"{count(len(told.runs), 'run')}, {_day(told.runs[0].at)} to {_day(told.runs[-1].at)} UTC"
         + (f"; {killed} without an end" if killed else "")
     )
     for swap in told.swapped:
@@ -216,7 +211,7 @@ def _show(told: Trends, *, verdicts: bool) -> None:
     for flicker in told.flickering:
         row = "".join(_LETTERS[word][0] for word in flicker.verdicts)
         console.print(
-            f"  {flicker.check} {flicker.target}: {row}, {_times(flicker.changes, 'change')} in "
+            f"  {flicker.check} {flicker.target}: {row}, {count(flicker.changes, 'change')} in "
             f"{flicker.runs} runs, {flicker.of_one_build} of them with the same build"
         )
         _detail(console, flicker.message)
@@ -224,9 +219,9 @@ def _show(told: Trends, *, verdicts: bool) -> None:
         console.print("slower", style="bold yellow")
     for slow in told.slower:
         console.print(
-            f"  {slow.target}: {slow.measure} {_seconds(slow.usual_s)} -> {_seconds(slow.now_s)} "
+            f"  {slow.target}: {slow.measure} {duration(slow.usual_s)} -> {duration(slow.now_s)} "
             f"(x {slow.now_s / slow.usual_s:.1f}) since {_day(slow.first.at)}, "
-            f"{_times(slow.runs, 'run')}"
+            f"{count(slow.runs, 'run')}"
         )
         _show_between(console, slow.before, slow.first)
     if told.unexamined:
@@ -234,7 +229,7 @@ def _show(told: Trends, *, verdicts: bool) -> None:
     for one in told.unexamined:
         console.print(
             f"  {ranges(one.checks)} {one.target}: last in {_day(one.last.at)}, "
-            f"{_times(one.runs, 'run')} ago; {one.reason}"
+            f"{count(one.runs, 'run')} ago; {one.reason}"
         )
     if not (told.red or told.flickering or told.slower or told.unexamined):
         console.print("nothing is red, nothing flickers, nothing has become slower", style="green")
@@ -250,8 +245,8 @@ def _show_broken(console: Console, title: str, found: Sequence[Broken], style: s
         since = (
             f"since {_day(one.first.at)}" if one.before else f"since {_day(one.first.at)} at least"
         )
-        gaps = f", not examined in {_times(one.gaps, 'run')}" if one.gaps else ""
-        console.print(f"  {one.check} {one.target}: {since}, {_times(one.runs, 'run')}{gaps}")
+        gaps = f", not examined in {count(one.gaps, 'run')}" if one.gaps else ""
+        console.print(f"  {one.check} {one.target}: {since}, {count(one.runs, 'run')}{gaps}")
         _detail(console, one.message)
         if one.before:
             _show_between(console, one.before, one.first)
@@ -280,22 +275,15 @@ def _changed(changed: dict[str, tuple[str | None, str | None]]) -> str:
     )
 
 
-def _seconds(value: float) -> str:
-    return f"{value * 1000:.3g} ms" if value < 1 else f"{value:.3g} s"
-
-
 def _show_targets(console: Console, series: Sequence[Series], latest: str) -> None:
     utf8 = (console.encoding or "").lower().startswith("utf")
     for one in series:
-        told = ", ".join(
-            f"{count} {word if count == 1 else _MANY.get(word, word)}"
-            for word, count in one.counts[-1].items()
-        )
+        told = ", ".join(counted(number, word) for word, number in one.counts[-1].items())
         ended = "" if one.points[-1].run == latest else f" on {_day(one.points[-1].at)}"
         down = sum(map(bool, one.down))
         console.print(
             f"{one.target} {one.unique_id or ''}".rstrip()
-            + f": {_times(len(one.points), 'run')}"
+            + f": {count(len(one.points), 'run')}"
             + (f", in {down} not brought up" if down else "")
             + f"; last{ended}: {told or 'nothing'}",
             style="bold",
@@ -315,7 +303,7 @@ def _spark(row: Sequence[float | None], utf8: bool) -> str:
     drawn = "".join(
         "." if value is None else bars[min(7, int((value - low) / span * 8))] for value in row
     )
-    return f"{_seconds(values[-1]):<8} {drawn}"
+    return f"{duration(values[-1]):<8} {drawn}"
 
 
 def _show_verdicts(console: Console, series: Sequence[Series]) -> None:
@@ -333,7 +321,6 @@ def _show_verdicts(console: Console, series: Sequence[Series]) -> None:
 
 def _show_comparison(told: Comparison) -> None:
     from .report.compare import KINDS
-    from .summary import ranges
 
     console = _console()
     console.print(f"{told.before} -> {told.after}")
@@ -364,10 +351,10 @@ def _show_comparison(told: Comparison) -> None:
     for target in told.targets:
         changed = _changed(target.changed)
         times = ", ".join(
-            f"{measure} {_seconds(before)} -> {_seconds(after)}"
+            f"{measure} {duration(before)} -> {duration(after)}"
             for measure, (before, after) in target.seconds.items()
         )
         console.print(
-            f"{target.target}: {_times(target.same, 'verdict')} as before; "
+            f"{target.target}: {count(target.same, 'verdict')} as before; "
             f"{changed or 'the same build'}" + (f"; {times}" if times else "")
         )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .report.events import WORDS, Fault, VerdictWord
 from .report.junit import MARKS
+from .report.words import ranges
 
 if TYPE_CHECKING:
     import pytest
@@ -280,24 +281,3 @@ def _names(targets: Iterable[str]) -> str:
     """``porch, yard and 3 more``."""
     first, rest = (all_ := list(targets))[:3], all_[3:]
     return ", ".join(first) + (f" and {len(rest)} more" if rest else "")
-
-
-def ranges(checks: Iterable[str]) -> str:
-    """Check ids in order, three and more in a row as one: ``BAS-01 to BAS-19, LOG-02``.
-
-    >>> ranges(["LOG-03", "LOG-02", "LOG-01", "ROT-19", "ROT-20"])
-    'LOG-01 to LOG-03, ROT-19, ROT-20'
-    """
-    rows: list[list[str]] = []
-    for check in sorted(checks):
-        group, _, number = check.rpartition("-")
-        last_group, _, last = rows[-1][-1].rpartition("-") if rows else ("", "", "")
-        numbers = number.isdigit() and last.isdigit()
-        if group == last_group and numbers and int(number) == int(last) + 1:
-            rows[-1].append(check)
-        else:
-            rows.append([check])
-    return ", ".join(
-        f"{row[0]} to {row[-1]}" if len(row) > 2 else ", ".join(row)  # two are as short
-        for row in rows
-    )

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from .events import Boot, Exchange, Fault, Phase, Up, VerdictWord
 from .runs import Run, TargetRun
+from .words import visible
 
 _MESSAGE = 300
 # A virtual board is flashed in each run with an image that is built for it, so that flashing is
@@ -141,7 +142,7 @@ def _over(hashes: dict[str, str]) -> str | None:
 
 def first_line(text: str) -> str:
     """Of a message, what fits a table."""
-    line = text.strip().partition("\n")[0].strip()
+    line = visible(text.strip().partition("\n")[0].strip())
     return line if len(line) <= _MESSAGE else f"{line[: _MESSAGE - 1]}…"
 
 

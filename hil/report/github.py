@@ -12,10 +12,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from ..summary import ranges
 from .digest import first_line
 from .events import WORDS
 from .runs import Run, TargetRun
+from .words import counted, ranges
 
 if TYPE_CHECKING:
     from .events import Fault, VerdictWord
@@ -174,7 +174,7 @@ def _head(run: Run, told: Sequence[Told]) -> str:
     if run.end is None:
         title = f"the run did not reach its end; {title}"
     begun = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(run.begin.at))
-    shown = ", ".join(f"{counts[word]} {word}" for word in WORDS if word in counts)
+    shown = ", ".join(counted(counts[word], word) for word in WORDS if word in counts)
     return f"## hil: {title}\n\n{shown or 'no check has ended'}. Run {run.name}, {begun}.\n"
 
 
@@ -183,7 +183,7 @@ def _targets(run: Run) -> list[TargetRun]:
 
 
 def _counts(target: TargetRun) -> str:
-    return ", ".join(f"{count} {word}" for word, count in target.counts().items())
+    return ", ".join(counted(count, word) for word, count in target.counts().items())
 
 
 def _first(one: Told) -> tuple[str, str]:

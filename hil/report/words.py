@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterable
 
 
 def visible(text: str) -> str:
@@ -55,6 +56,27 @@ def check_order(check: str) -> tuple[str, int, str]:
     group, _, rest = check.partition("-")
     number = re.match(r"[0-9]{1,9}", rest)
     return group, int(number[0]) if number else -1, rest
+
+
+def ranges(checks: Iterable[str]) -> str:
+    """Check ids in order, three and more in a row as one: ``BAS-01 to BAS-19, LOG-02``.
+
+    >>> ranges(["LOG-03", "LOG-02", "LOG-01", "ROT-19", "ROT-20"])
+    'LOG-01 to LOG-03, ROT-19, ROT-20'
+    """
+    rows: list[list[str]] = []
+    for check in sorted(checks):
+        group, _, number = check.rpartition("-")
+        last_group, _, last = rows[-1][-1].rpartition("-") if rows else ("", "", "")
+        numbers = number.isdigit() and last.isdigit()
+        if group == last_group and numbers and int(number) == int(last) + 1:
+            rows[-1].append(check)
+        else:
+            rows.append([check])
+    return ", ".join(
+        f"{row[0]} to {row[-1]}" if len(row) > 2 else ", ".join(row)  # two are as short
+        for row in rows
+    )
 
 
 _PLURALS = {"finding": "findings", "error": "errors", "advisory": "advisories"}

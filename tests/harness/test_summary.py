@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hil.summary import ranges, write_summary
+from hil.report.words import ranges
+from hil.summary import write_summary
 
 
 @dataclass
