@@ -192,6 +192,8 @@ def printed(line: str) -> str:
 
     def hide_field(match: re.Match[str]) -> str:
         value = match["bare"] if match["bare"] is not None else match["quoted"]
+        if _HIDDEN.fullmatch(_SCHEMES.sub("", value, count=1)):
+            return match[0]
         return match["name"] + credentials(value)
 
     def hide_scheme(match: re.Match[str]) -> str:
