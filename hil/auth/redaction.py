@@ -75,9 +75,9 @@ def known(text: str, secrets: tuple[str, ...]) -> str:
     Two or three characters are hidden where they stand alone, and a single one nowhere: it would
     be hidden in every word, and whoever wants it tries all there are. ROT-10 gives such a key.
     """
-    folded = _fold(text)
+    low = _low(text)
     # By far most texts have none of them, and a search for each is much faster than one for all.
-    found = tuple((form, length) for fold, form, length in _all_forms(secrets) if fold in folded)
+    found = tuple((form, length) for folded, form, length in _all_forms(secrets) if folded in low)
     if not found:
         return text
     return _any_of(found).sub(
@@ -92,7 +92,7 @@ def _all_forms(secrets: tuple[str, ...]) -> list[tuple[str, str, int]]:
     lengths = {
         form: len(secret) for secret in secrets if len(secret) > 1 for form in _forms(secret)
     }
-    forms = ((_fold(form), form, length) for form, length in lengths.items())
+    forms = ((_low(form), form, length) for form, length in lengths.items())
     return sorted(forms, key=lambda one: len(one[1]), reverse=True)
 
 
@@ -103,9 +103,13 @@ def _any_of(forms: tuple[tuple[str, int], ...]) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE)
 
 
-def _fold(text: str) -> str:
-    """Alike where the pattern, which ignores case, takes them for alike: two i of Turkish, too."""
-    return text.casefold().replace("i\u0307", "i").replace("\u0131", "i")
+# Beyond ASCII, these are an ASCII letter for a pattern that ignores case.
+_AS_ASCII = str.maketrans({"\u0130": "i", "\u0131": "i", "\u017f": "s", "\u212a": "k"})
+
+
+def _low(text: str) -> str:
+    """Alike where a pattern that ignores case takes them for alike."""
+    return text.lower() if text.isascii() else text.translate(_AS_ASCII).casefold()
 
 
 @lru_cache(maxsize=1024)
@@ -188,6 +192,8 @@ def printed(line: str) -> str:
 
     def hide_field(match: re.Match[str]) -> str:
         value = match["bare"] if match["bare"] is not None else match["quoted"]
+        if _HIDDEN.fullmatch(_SCHEMES.sub("", value, count=1)):
+            return match[0]
         return match["name"] + credentials(value)
 
     def hide_scheme(match: re.Match[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import ssl
 import struct
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 
 from hil.auth import redaction
 from hil.auth.raw import Answer, Outcome, RawClient, Request, parse, request
-from hil.auth.redaction import _all_forms, _any_of, hidden, known
+from hil.auth.redaction import _all_forms, _any_of, _low, hidden, known
 
 OK = b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 
@@ -414,13 +415,18 @@ _LETTERS = ["sS", "s\u017f", "\u017fs", "kK", "K\u212a", "aA", "i\u0130", "\u013
 def test_the_quick_look_misses_no_secret_that_the_pattern_finds(
     letters: list[str], around: str, other: str
 ) -> None:
-    """For a pattern that ignores case, the long s is an s, Kelvin's sign a K, and Turkish's two i
-    are an i."""
+    """The long s and the sign of Kelvin are an s and a K for a pattern that ignores case."""
     secrets = ("".join(letter[0] for letter in letters), other)
     text = around + "".join(letter[1] for letter in letters) + around
     forms = tuple((form, length) for _, form, length in _all_forms(secrets))
     found = _any_of(forms).search(text) if forms else None
     assert (known(text, secrets) != text) == bool(found)
+
+
+def test_every_character_that_is_an_ascii_letter_for_a_pattern_is_known() -> None:
+    for code in range(128, 0x110000):
+        if re.fullmatch("[a-z]", chr(code), re.IGNORECASE):
+            assert _low(chr(code)).isascii(), hex(code)
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,7 @@ HEX = "019c17a55f2b4fd7a904cd3d2b6646c0"
         ("key 4fK_2mZ-77qLw0PxA1bC9fK2", "key <like a key: 24 chars>"),
         ("{'authorization': 'Basic b3duZXI6eA==', 'a': 1}",
          "{'authorization': 'Basic ' + <12 chars>, 'a': 1}"),
+        ("{'authorization': 'Basic <secret: 36 chars>'}",) * 2,
         ("{'x-api-key': b'abc'}", "{'x-api-key': b'' + <3 chars>}"),
         ("Authorization: Bearer abc def", "Authorization: 'Bearer ' + <7 chars>"),
         ("got Basic b3duZXI6eHl6 from it", "got Basic <12 chars> from it"),

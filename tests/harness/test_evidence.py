@@ -75,6 +75,10 @@ CHECKS = """
     def test_a_skip():
         pytest.skip("for this reason")
 
+    @check("REF-01", must, "seven")
+    def test_what_the_profile_does_not_promise(profile):
+        profile.refresh
+
     @check("BAS-06", must, "six")
     def test_what_nobody_has_foreseen(api):
         raise RuntimeError(f"with {api.credentials.password} in it")
@@ -137,6 +141,7 @@ def test_each_verdict_has_its_fault(run: runs.Run) -> None:
         "LOG-02": ("advisory", "firmware"),
         "BAS-04": ("finding", "firmware"),
         "BAS-05": ("skipped", None),
+        "REF-01": ("skipped", None),
         "BAS-06": ("error", "bench"),
     }
     finding = porch["BAS-04"]
@@ -144,7 +149,9 @@ def test_each_verdict_has_its_fault(run: runs.Run) -> None:
     assert (finding.promise, finding.cause) == ("It is refused.", "it is not.")
     assert "got accepted 200" in finding.message
     assert "on the board" in finding.clock
-    assert porch["BAS-05"].message == "for this reason"
+    assert (porch["BAS-05"].message, porch["BAS-05"].not_promised) == ("for this reason", False)
+    assert porch["REF-01"].message == "its profile has no refresh tokens"
+    assert porch["REF-01"].not_promised
     (remark,) = of(run.targets["porch"], events.Remark)
     assert (remark.check, remark.name, remark.value) == ("LOG-01", "seen", "by the way")
 
@@ -155,11 +162,14 @@ def test_a_target_that_is_not_there_is_down(run: runs.Run) -> None:
     assert gate.down
     assert gate.down.fault == "board"
     assert "no HTTP answer" in gate.down.message
-    assert gate.counts() == {"error": 1, "skipped": 5}
+    assert gate.counts() == {"error": 1, "skipped": 6}
+    assert not any(one.not_promised for one in gate.verdicts.values())
 
 
 def test_what_runs_on_a_board_is_told_by_hash(run: runs.Run) -> None:
     porch = run.targets["porch"]
+    assert porch.begin
+    assert porch.begin.listed == "devices.yaml:3"
     assert porch.up
     assert porch.up.firmware
     assert "MicroPython" in porch.up.firmware
