@@ -15,7 +15,7 @@ from . import matrix
 from .events import Fault, Verdict, VerdictWord
 from .matrix import Cell, Row, group_place
 from .requirements import Assessed, assess
-from .runs import Run, TargetRun
+from .runs import CONSOLE_FILE, Run, TargetRun
 from .steps import Course, courses
 from .words import check_order, count, duration, utc, visible
 
@@ -46,6 +46,7 @@ class Sheet:
     :ivar state: how far the run came with it
     :ivar sound: it was checked to its end and put back
     :ivar counts: of its checks, the gravest first
+    :ivar console: the file with what it has printed, in the run's folder
     """
 
     name: str
@@ -57,7 +58,7 @@ class Sheet:
     notes: tuple[str, ...]
     absent: dict[str, str]
     tracebacks: str = field(repr=False)
-    has_console: bool
+    console: str
 
 
 @dataclass(frozen=True)
@@ -210,7 +211,7 @@ def _facts(run: Run) -> dict[str, str]:
         "Run": begin.run,
         "Began": utc(begin.at),
         "Took": duration(run.end.took_s) if run.end else "not finished",
-        "Bench": begin.host,
+        "Bench": begin.host or "not known",
         "Inventory": begin.inventory,
         "Revision": begin.revision or "",
         "CI": begin.url or "",
@@ -223,11 +224,12 @@ def _facts(run: Run) -> dict[str, str]:
 
 def _sheet(run: Run, target: TargetRun, counts: dict[Cell, int]) -> Sheet:
     begin, up = target.begin, target.up
+    board = begin is not None and begin.kind in ("board", "virtual")
     identity = {
         "Kind": begin.kind if begin else "",
         "Model": (begin.model if begin else None) or "",
         "Profile": begin.profile if begin else "",
-        "Firmware": (up.firmware if up else None) or ("not known" if up else ""),
+        "Firmware": (up.firmware if up else None) or ("not known" if up and board else ""),
         "Unique id": (up.unique_id if up else None) or "",
         "Address": up.base_url if up else "",
         "Epoch": str(up.epoch) if up and up.epoch else "",
@@ -235,9 +237,9 @@ def _sheet(run: Run, target: TargetRun, counts: dict[Cell, int]) -> Sheet:
     hashes = {}
     if up:
         hashes = {f"firmware: {name}": value for name, value in up.firmware_sha256.items()}
-        if not hashes and begin and begin.kind in ("board", "virtual"):
+        if not hashes and board:
             hashes = {"firmware": "not known: this bench has not flashed it"}
-        if not up.application_sha256 and begin and begin.kind in ("board", "virtual"):
+        if not up.application_sha256 and board:
             hashes["application"] = "not known: this bench did not deploy it"
         elif up.application_sha256:
             hashes["application"] = up.application_sha256
@@ -253,7 +255,7 @@ def _sheet(run: Run, target: TargetRun, counts: dict[Cell, int]) -> Sheet:
         notes=tuple(visible(note) for note in target.notes),
         absent={visible(k): visible(v) for k, v in (up.absent if up else {}).items()},
         tracebacks=visible(target.tracebacks),
-        has_console=bool(target.console),
+        console=visible(f"{target.name}/{CONSOLE_FILE}") if target.console else "",
     )
 
 

@@ -195,6 +195,13 @@ def _gaps(seen: Checklist) -> Iterator[str]:
 def _requirements(seen: Checklist) -> Iterator[str]:
     yield "## Requirements"
     yield CAVEAT
+    seen_on = [
+        text(f"{sheet.name} ({sheet.identity['Firmware']})")
+        if "Firmware" in sheet.identity
+        else text(sheet.name)
+        for sheet in seen.sheets
+    ]
+    yield f"Seen on {', '.join(seen_on)}; bench {text(seen.facts['Bench'])}, {seen.facts['Began']}."
     for sheet in standard_sheets(seen.requirements):
         yield from _standard(sheet)
 

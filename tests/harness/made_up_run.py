@@ -17,6 +17,11 @@ HOSTILE = (
 )
 """What an answer may say: markup, control characters, a bidirectional override, no break."""
 
+TRACEBACK = """Traceback (most recent call last):
+  File "microdot/microdot.py", line 1412, in dispatch_request
+  File "main.py", line 88, in login
+KeyError: pass
+"""
 GONE = "no answer for 40.0 s: Ctrl-C, soft reset, hard reset, bootloader were tried; last bytes b''"
 
 # In the words of a check, by its id: the same on all boards but for those that say otherwise.
@@ -90,6 +95,7 @@ def make(
         data = b"".join(map(runs.to_line, told))
         (folder / target / runs.EVIDENCE_FILE).write_bytes(data[:-9] if last else data)
         (folder / target / runs.CONSOLE_FILE).write_text("camera: listening on port 80\n" * 400)
+    (folder / names[0] / runs.TRACEBACKS_FILE).write_text(TRACEBACK * 20)
     return folder
 
 

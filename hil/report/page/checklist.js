@@ -138,15 +138,4 @@
   addEventListener("hashchange", reveal);
   reveal();
   seek();
-
-  // On paper nothing can be opened.
-  let opened = [];
-  addEventListener("beforeprint", () => {
-    opened = [...document.querySelectorAll("details[data-print]:not([open])")];
-    for (const one of opened) one.open = true;
-  });
-  addEventListener("afterprint", () => {
-    for (const one of opened) one.open = false;
-    opened = [];
-  });
 })();
