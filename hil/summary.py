@@ -185,7 +185,7 @@ class Summary:
     def _bench_itself(self) -> None:
         waits: list[_Line] = [(f"{name}: {who}", {}) for name, who in self._bench.waited.items()]
         problems: list[_Line] = [
-            (problem, {"red": True, "bold": True}) for problem in self._bench.problems
+            (f"hil: {problem}", {"red": True, "bold": True}) for problem in self._bench.problems
         ]
         self._group(
             "bench: errors, waits and problems",

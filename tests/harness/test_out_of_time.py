@@ -233,6 +233,7 @@ def test_in_every_part_of_a_check_and_in_each_worker(run: Run, pytester: pytest.
         ]
     )
     assert [stuck.fault for stuck in told(pytester.path)] == ["bench"] * 4
+    assert "raw REPL" not in result.stdout.str(), "what the interruption brought is no console"
 
 
 def test_the_command_line_has_the_last_word(run: Run, pytester: pytest.Pytester) -> None:

@@ -173,7 +173,7 @@ def test_boards_that_hang_in_a_check_come_back_by_power_or_are_out(
             "  lost is out of the run, 2 checks not examined: nothing has brought it back: Ctrl-C *"
             "; power not tried: nothing at 'lost' switches its power",
             "bench: errors, waits and problems",
-            "  not put back: lost: *",
+            "  hil: not put back: lost: *",
             "not checked, and why",
             "  LOG-03, LOG-04: lost is out of the run",
         ]

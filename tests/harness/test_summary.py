@@ -119,7 +119,7 @@ def test_what_is_whose_fault() -> None:
         "bench: errors, waits and problems",
         "  LOG-08 yard: no such file",
         "  porch: held for 12 s by alice",
-        "  not put back: yard: it is silent",
+        "  hil: not put back: yard: it is silent",
         "remarks",
         "  LOG-11 porch: timing: 0.3 ms",
         "not checked, and why",

@@ -57,7 +57,7 @@ class Ran:
     @property
     def not_put_back(self) -> list[str]:
         """The boards that the run has declared broken."""
-        return re.findall(r"  not put back: (\w+)", self.output)
+        return re.findall(r"hil: not put back: (\w+)", self.output)
 
 
 @dataclass(frozen=True)
