@@ -15,7 +15,8 @@ def test_a_junit_file_costs_neither_the_boards_nor_the_summary(
     scene: Scene, record_property: Callable[[str, object], None]
 ) -> None:
     ran = scene.run(within=BUDGET_S, junit=FULL)
-    (told,) = [line for line in ran.output.splitlines() if line.startswith("hil: the results")]
+    lines = map(str.strip, ran.output.splitlines())
+    (told,) = [line for line in lines if line.startswith("hil: the results")]
     assert told == "hil: the results cannot be written: [Errno 28] No space left on device"
     assert ran.code == 1, ran.output
     assert f"{FAULTY}: 3 checks passed" in ran.output
