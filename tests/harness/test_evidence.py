@@ -229,7 +229,7 @@ def test_the_console_is_beside_it_without_its_secrets(run: runs.Run) -> None:
     porch = run.targets["porch"]
     assert "the password is <secret: 21 chars>" in porch.console
     assert "camera: listening" in porch.console
-    assert "'authorization': 'Basic ' + <" in porch.console
+    assert "'authorization': 'Basic <secret: 36 chars>'" in porch.console
 
 
 def test_no_file_has_the_password(run: runs.Run) -> None:
