@@ -158,6 +158,7 @@ def _environment() -> Environment:
         sources=_sources,
         told=told,
         utc=words.utc,
+        visible=words.visible,
     )
     return environment
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import Literal
 
-from .events import Boot, CheckBegin, ClockSeen, Exchange, KeyChange, TargetEvent
+from .events import Boot, CheckBegin, ClockSeen, Exchange, KeyChange, TargetEvent, TokenSeen
 from .runs import Run, TargetRun
 from .words import duration, visible
 
@@ -117,7 +117,7 @@ class Life:
     """One token in one check.
 
     :ivar verdict: of the check
-    :ivar issued: its ``iat``, Unix seconds; without one, when it was first seen
+    :ivar issued: its ``iat``, Unix seconds; without one, the second in which it was first seen
     :ivar expires: its ``exp``
     :ivar left_out: how many marks are not told: alike in a row, or beyond :data:`MARKS_SHOWN`
     """
@@ -186,7 +186,7 @@ def _life(target: TargetRun, events: Sequence[TargetEvent]) -> Iterable[Life]:
     if "use" not in kinds or {"clock", "boot", "key"}.isdisjoint(kinds):
         return
     happened = min(i for i, kind in enumerate(kinds) if kind != "use")
-    if "use" not in kinds[:happened] or "use" not in kinds[happened:] or expires <= issued:
+    if "use" not in kinds[:happened] or "use" not in kinds[happened:]:
         return
     told = _thinned(marks)[:MARKS_SHOWN]
     yield Life(
@@ -236,7 +236,7 @@ def _marks(events: Iterable[TargetEvent], token_id: str) -> tuple[list[Mark], fl
             if token and token.id == token_id and token.exp is not None:
                 board = event.board.unix if event.board else None
                 expires = token.exp
-                issued = issued or (token.iat if token.iat is not None else board or event.at)
+                issued = issued or _issued(token, board or event.at)
                 marks.append(_use(event, board))
             continue
         board = None if ahead is None else event.at + ahead
@@ -252,6 +252,10 @@ def _marks(events: Iterable[TargetEvent], token_id: str) -> tuple[list[Mark], fl
             marks.append(Mark("key", board, f"signing key {event.action}"))
     last_use = max((i for i, mark in enumerate(marks) if mark.outcome), default=-1)
     return marks[: last_use + 1], issued, expires
+
+
+def _issued(token: TokenSeen, seen: float) -> float:
+    return token.iat if token.iat is not None else float(int(seen))
 
 
 def _use(event: Exchange, board: float | None) -> Mark:

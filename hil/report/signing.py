@@ -25,6 +25,7 @@ from typing import Any
 from .. import __version__
 from ..errors import ConfigError
 from .runs import RUN_FILE, Run
+from .words import visible
 
 SIGNED_FOLDER = "signed"
 SCHEMA = "hil-signed/1"
@@ -79,7 +80,7 @@ class Signature:
     copies: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        return json.dumps({"schema": SCHEMA, **asdict(self)}, indent=2, ensure_ascii=False) + "\n"
+        return json.dumps({"schema": SCHEMA, **asdict(self)}, indent=2) + "\n"
 
 
 def sign(
@@ -94,10 +95,10 @@ def sign(
     return Signature(
         run=run.name,
         at=float(int(time.time())),
-        name=name.strip(),
-        role=role.strip(),
-        decision=decision.strip(),
-        comment=comment.strip(),
+        name=visible(name).strip(),
+        role=visible(role).strip(),
+        decision=visible(decision).strip(),
+        comment=visible(comment).strip(),
         evidence=fingerprint(run.folder, run.targets),
     )
 

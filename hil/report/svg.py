@@ -77,15 +77,7 @@ def life(one: Life, number: int) -> Markup:
     scale = _Around(one.issued, one.expires)
     rows = len(one.marks)
     bottom = _TOP + _ROW * rows
-    left, right = scale(one.issued), scale(one.expires)
-    parts = [
-        f'<rect class="band" x="{left:.1f}" y="{_TOP}" width="{right - left:.1f}" '
-        f'height="{_ROW * rows}"/>',
-        f'<path class="edge" d="M{left:.1f} {_TOP}V{bottom + 5}M{right:.1f} {_TOP}V{bottom + 5}"/>',
-        f'<text class="tick" x="{left:.1f}" y="{bottom + 20}" text-anchor="middle">issued</text>',
-        f'<text class="tick" x="{right:.1f}" y="{bottom + 20}" text-anchor="middle">'
-        f"expires ({duration(one.expires - one.issued)})</text>",
-    ]
+    parts = _valid(one, scale, bottom)
     before: float | None = None
     for i, mark in enumerate(one.marks):
         y = _TOP + _ROW * i + _ROW / 2
@@ -101,6 +93,26 @@ def life(one: Life, number: int) -> Markup:
     )
     title = f"A token's life in {one.check} on {one.target}"
     return _svg(f"life-{number}", rows, title, told, parts)
+
+
+def _valid(one: Life, scale: _Around, bottom: int) -> list[str]:
+    """The time in which it is valid; nothing of it, where it has expired before it was issued."""
+    left, right = scale(one.issued), scale(one.expires)
+    valid = one.expires - one.issued
+    if valid <= 0:
+        told = f"issued, {duration(-valid)} after its end"
+        return [
+            f'<path class="edge" d="M{left:.1f} {_TOP}V{bottom + 5}"/>',
+            f'<text class="tick" x="{left:.1f}" y="{bottom + 20}">{told}</text>',
+        ]
+    return [
+        f'<rect class="band" x="{left:.1f}" y="{_TOP}" width="{right - left:.1f}" '
+        f'height="{bottom - _TOP}"/>',
+        f'<path class="edge" d="M{left:.1f} {_TOP}V{bottom + 5}M{right:.1f} {_TOP}V{bottom + 5}"/>',
+        f'<text class="tick" x="{left:.1f}" y="{bottom + 20}" text-anchor="middle">issued</text>',
+        f'<text class="tick" x="{right:.1f}" y="{bottom + 20}" text-anchor="middle">'
+        f"expires ({duration(valid)})</text>",
+    ]
 
 
 _LIFE_LEFT = 230
@@ -129,11 +141,7 @@ def _life_row(mark: Mark, y: float, scale: _Around, expires: float) -> str:
     if mark.kind == "clock":
         left = expires - mark.board
         told = f"{duration(abs(left))} {'before' if left > 0 else 'after'} its end"
-        to_the_right = x < (_LIFE_LEFT + _WIDTH - _LIFE_RIGHT) / 2
-        anchor, at = ("start", x + 13) if to_the_right else ("end", x - 13)
-        parts.append(
-            f'<text class="tick" x="{at:.1f}" y="{y + 4}" text-anchor="{anchor}">{told}</text>'
-        )
+        parts.append(f'<text class="tick" x="{x + 13:.1f}" y="{y + 4}">{told}</text>')
     return "".join(parts)
 
 
@@ -141,7 +149,8 @@ class _Around:
     """The board's clock around a token's life; what is far outside stands at the edge."""
 
     def __init__(self, issued: float, expires: float) -> None:
-        span = expires - issued
+        span = expires - issued if expires > issued else 3600.0
+        expires = issued + span
         self.low, self.high = issued - span * 0.4, expires + span * 0.4
 
     def __call__(self, unix: float) -> float:

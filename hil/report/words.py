@@ -27,7 +27,8 @@ def utc(unix: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Three digits or fewer: ``0.4 ms``, ``12 ms``, ``3.2 s``, ``2 min 5 s``, ``1 h 0 min``."""
+    """Three digits or fewer: ``0.4 ms``, ``12 ms``, ``3.2 s``, ``2 min 5 s``, ``1 h 0 min``,
+    ``30 d``."""
     size = abs(seconds)
     if size < 0.00095:
         return f"{seconds * 1000:.1f} ms"
@@ -38,6 +39,8 @@ def duration(seconds: float) -> str:
     whole = round(seconds)
     if size < 3600:
         return f"{whole // 60} min {whole % 60} s"
+    if size >= 48 * 3600:
+        return f"{round(seconds / 86400)} d"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 

@@ -194,6 +194,7 @@ def test_hostile_text_is_visible() -> None:
         (59.96, "1 min 0 s"),
         (125, "2 min 5 s"),
         (3600, "1 h 0 min"),
+        (-946684800, "-10957 d"),
     ],
 )
 def test_durations(seconds: float, told: str) -> None:

@@ -107,6 +107,14 @@ def test_a_token_without_a_story_is_not_drawn(
     assert plots.lives(write(*lines)) == []
 
 
+def test_a_token_that_ended_before_it_was_issued_is_drawn(write: Write) -> None:
+    token = replace(TOKEN, exp=BEGAN - 946684800)
+    before, after = (replace(use(at), token=token) for at in (1, 6))
+    (life,) = plots.lives(write(before, BOOT, after))
+    assert life.expires < life.issued
+    assert "issued, 10957 d after its end" in svg.life(life, 1)
+
+
 def test_targets_with_the_same_verdict_share_a_plot(write: Write) -> None:
     assert len(plots.lives(write(use(1), BOOT, use(6), targets=3))) == 1
 
@@ -145,7 +153,7 @@ def test_any_times_can_be_drawn(all_times: list[list[float]]) -> None:
         within_the_box(drawn)
 
 
-@given(st.lists(st.floats(-1e10, 1e10) | st.none(), min_size=1, max_size=9), st.floats(0.1, 1e8))
+@given(st.lists(st.floats(-1e10, 1e10) | st.none(), min_size=1, max_size=9), st.floats(-1e8, 1e8))
 def test_any_life_can_be_drawn(boards: list[float | None], span: float) -> None:
     marks = tuple(
         plots.Mark("clock" if n % 3 else "refused", board, "<x>", "" if n % 3 else "refused 401")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -164,6 +165,16 @@ def test_the_name_of_the_files_is_made_of_letters(folder: Path) -> None:
     signature = signing.sign(Run.load(folder), "../../Ada <b>")
     assert signing.stem(signature).endswith("Z-ada-b")
     assert signing.stem(signing.sign(Run.load(folder), "Ω")).endswith("Z-signed")
+
+
+def test_names_that_are_no_text_are_signed_too(folder: Path) -> None:
+    (folder / "porch" / os.fsdecode(b"\xff.log")).write_text("x")
+    said = hil(folder, "--sign", "Ada\x1b\udcff", "--format", "both")
+    assert said.exit_code == 0, said.output
+    (record,) = signing.records(folder)
+    assert signing.read(record).name == "Ada\\x1b\\udcff"
+    assert "porch/\\udcff.log" in record.with_suffix(".html").read_text()
+    assert hil(folder, "--verify").exit_code == 0
 
 
 def test_runs_are_listed(folder: Path, signed: Path) -> None:
