@@ -255,7 +255,10 @@ class Summary:
         folder = recorder.folder
         if folder.is_relative_to(Path.cwd()):
             folder = folder.relative_to(Path.cwd())
-        self._line(f"evidence: {folder}; 'hil report {recorder.run}' makes a checklist of it")
+        # 'hil report' looks for a run's name in ./artifacts.
+        here = recorder.folder.parent == Path.cwd() / "artifacts"
+        named = recorder.run if here else folder
+        self._line(f"evidence: {folder}; 'hil report {named}' makes a checklist of it")
 
 
 def write_summary(terminal: TerminalReporter, bench: Bench) -> None:

@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 
 _PAGE = Path(__file__).parent / "page"
 
+_PLAIN_BYTES = 150_000
+"""Of what findings sent and got, about so much is readable without the page's script, and on paper:
+eight bad boards fit into a megabyte all the same."""
+
 DECISIONS = ("released", "released with conditions", "not released")
 
 
@@ -63,6 +67,7 @@ def page(run: Run, seen: Checklist, signature: Signature | None = None) -> str:
             boot_kinds=sorted({kind for one in boots for kind in one.took}),
             lives=plots.lives(run),
             stories=plots.STORIES,
+            plain=_plain(seen),
             courses=Markup(_packed(run, seen)),  # noqa: S704 - base64
             style=Markup(style),  # noqa: S704 - our own, and a name of letters, digits and dashes
             script=Markup(script),  # noqa: S704 - our own
@@ -71,6 +76,22 @@ def page(run: Run, seen: Checklist, signature: Signature | None = None) -> str:
             version=__version__,
         )
     )
+
+
+def _plain(seen: Checklist) -> set[tuple[str, str]]:
+    """The findings whose steps are in plain HTML, by check and target; those of all others, and of
+    advisories, are only where the script inflates them."""
+    found, left = set(), _PLAIN_BYTES
+    for issue in seen.findings:
+        for one in issue.occurrences:
+            size = sum(
+                250 + len(step.text) + len(step.got) + sum(30 + len(line) for line in step.headers)
+                for step in one.course.steps
+            )
+            if size <= left:
+                found.add((issue.check, one.shown))
+                left -= size
+    return found
 
 
 def anchor(text: str) -> str:

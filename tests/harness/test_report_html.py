@@ -249,6 +249,20 @@ def test_eight_boards_fit_into_a_megabyte(tmp_path: Path) -> None:
     assert size < 1_000_000, f"{size} bytes"
 
 
+def test_many_findings_do_not_unfold_the_page(
+    folder: Path, page: Element, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond a limit, what a finding sent is a link away, at its check."""
+    inline = section(page, "findings").findall(".//details")
+    assert inline
+    monkeypatch.setattr(html, "_PLAIN_BYTES", 0)
+    found = section(parsed(text_of(folder)), "findings")
+    assert not found.findall(".//details")
+    links = [one.get("href") for one in found.iter("a") if words(one) == "what was sent and got"]
+    assert len(links) == len(inline)
+    assert all(str(link).startswith("#check-") for link in links)
+
+
 def test_hil_report_writes_it(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "here" / "it.html"
     said = CliRunner().invoke(main, ["report", str(folder), "-o", str(out)])

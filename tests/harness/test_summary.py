@@ -124,7 +124,7 @@ def test_what_is_whose_fault() -> None:
         "  LOG-11 porch: timing: 0.3 ms",
         "not checked, and why",
         "  LOG-12, LOG-13: needs a clock",
-        "evidence: /bench/artifacts/r1; 'hil report r1' makes a checklist of it",
+        "evidence: /bench/artifacts/r1; 'hil report /bench/artifacts/r1' makes a checklist of it",
     ]
 
 
