@@ -25,13 +25,17 @@ import pytest
 from . import recording
 from .bench import Bench
 from .deadline import Deadline
+from .errors import BenchError
 from .shares import ShareScheduling, shares_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import FrameType
 
     from xdist.dsession import DSession
     from xdist.workermanage import WorkerController
+
+    from .target_spec import TargetSpec
 
 # After Ctrl-C: a reset with Wi-Fi takes 10 s, the ladder for a board that does not answer 40 s.
 _PUT_BACK_S = 120.0
@@ -57,10 +61,22 @@ def bench_of_worker(config: pytest.Config) -> Bench | None:
     given: Mapping[str, Any] = getattr(config, "workerinput", {})
     if _BENCH not in given:
         return None
-    bench = Bench(**pickle.loads(given[_BENCH]))  # noqa: S301 - of the process that started this one
+    portion = pickle.loads(given[_BENCH])  # noqa: S301 - of the process that started this one
+    portion["specs"].sort(key=lambda spec: _is_held(spec, portion["state"]))
+    bench = Bench(**portion)
     if given[_RUN]:
         recording.join(bench, *given[_RUN])
     return bench
+
+
+def _is_held(spec: TargetSpec, state: Path) -> bool:
+    """By somebody else: such a board comes last, perhaps it is free by then. A folder of locks that
+    cannot be used is told when the board is brought up."""
+    from . import lock
+
+    with suppress(BenchError):
+        return spec.kind != "url" and lock.holder(lock.key_of(spec, state)) is not None
+    return False
 
 
 def join(config: pytest.Config, bench: Bench, target_of: TargetOf) -> None:

@@ -421,7 +421,8 @@ def test_the_workers_of_a_killed_run_end(tmp_path: Path) -> None:
     assert put_back(tmp_path, "porch", "openmv-n6")
 
 
-def test_a_board_that_is_not_to_be_had_keeps_no_other_waiting(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", ["auto", "1"])
+def test_a_board_that_is_not_to_be_had_keeps_no_other_waiting(tmp_path: Path, workers: str) -> None:
     checks = (
         NOTES
         + """
@@ -433,7 +434,7 @@ def test_a_board_that_is_not_to_be_had_keeps_no_other_waiting(tmp_path: Path) ->
     )
     key = f"porch@{(tmp_path / '.hil' / 'boards' / 'porch').resolve()}"
     with lock.hold(key, "a talk with the porch", Deadline.after(5)):
-        running = start(tmp_path, "-n", "auto", checks=checks, devices=TWO)
+        running = start(tmp_path, "-n", workers, checks=checks, devices=TWO)
         wait_for(1, tmp_path, running)
         assert [name for _, name, _ in notes(tmp_path)] == ["garden"]
     output, _ = running.communicate(timeout=60)
