@@ -107,9 +107,7 @@ class Summary:
         self._checks = checks
 
     def write(self) -> None:
-        if self._checks:
-            self._terminal.section("hardware in the loop", sep="=")
-            self._targets()
+        self._targets()
         self._firmware()
         self._board()
         self._bench_itself()
@@ -127,22 +125,22 @@ class Summary:
                 self._line(f"  {text}", **markup)
 
     def _targets(self) -> None:
-        names = self._bench.names
+        """Also one that came up, and was interrupted before any of its checks had ended."""
         by_target: dict[str, Counter[VerdictWord]] = defaultdict(Counter)
         for one in self._checks:
             by_target[one.target][one.verdict] += 1
-        for name in sorted(by_target, key=names.index):
-            counts = by_target[name]
-            self._line(
-                f"{name}: "
-                + ", ".join(
-                    f"{counts[word]} {one if counts[word] == 1 else many}"
-                    for word, (one, many) in _COUNTED.items()
-                    if counts[word]
-                ),
-                bold=True,
+        remarks = {name: self._bench.remarks(name) for name in self._bench.names}
+        names = [name for name in remarks if name in by_target or remarks[name]]
+        if names:
+            self._terminal.section("hardware in the loop", sep="=")
+        for name in names:
+            counted = ", ".join(
+                f"{by_target[name][word]} {one if by_target[name][word] == 1 else many}"
+                for word, (one, many) in _COUNTED.items()
+                if by_target[name][word]
             )
-            for i, remark in enumerate(self._bench.remarks(name)):
+            self._line(f"{name}: {counted or 'no check has ended'}", bold=True)
+            for i, remark in enumerate(remarks[name]):
                 self._line(f"  note: {remark}" if i else f"  {remark}", yellow=i > 0)
 
     # -- whose fault -------------------------------------------------------------------------------

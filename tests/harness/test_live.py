@@ -225,7 +225,9 @@ def test_what_stops_early_is_friends_with_it(start: Start, tmp_path: Path) -> No
 def test_the_embedded_bench(start: Start, tmp_path: Path) -> None:
     """A board comes up, says something, and has a clock."""
     (tmp_path / "devices.yaml").write_text(
-        "targets:\n  porch: {kind: virtual, model: openmv-n6, provision: true}\n"
+        "targets:\n  porch:\n    kind: virtual\n    model: openmv-n6\n    provision: true\n"
+        # Flashing resets it twice: long enough to be looked at, whatever the machine does.
+        "    latency: {reset_s: 1}\n"
     )
     terminal = start(size=(120, 24), HIL_VIRTUAL_BUS=str(tmp_path / "bus"))
     terminal.until("porch  flash")
