@@ -246,9 +246,11 @@ class History:
 
     def _version(self) -> int | None:
         """Of the file's format; None: it is new and empty."""
-        (application,) = self._database.execute("PRAGMA application_id").fetchone()
-        (version,) = self._database.execute("PRAGMA user_version").fetchone()
-        (tables,) = self._database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        # At one moment: another run may write the tables between two looks.
+        application, version, tables = self._database.execute(
+            "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_master)"
+            " FROM pragma_application_id, pragma_user_version"
+        ).fetchone()
         if application == _APPLICATION:
             return int(version)
         if tables or application or version:

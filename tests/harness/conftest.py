@@ -24,6 +24,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
     os.environ.pop(name, None)
 
+# In tox's environment, each pytest that a test starts would keep its cache in one folder for all,
+# and --lf of one test would run what has failed in another.
+os.environ.pop("TOX_ENV_DIR", None)
+
 # The same examples in every run, and no time limit on one: these machines are slow at times.
 settings.register_profile("hil", derandomize=True, deadline=None, database=None)
 settings.load_profile("hil")

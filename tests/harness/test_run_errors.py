@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,7 +46,10 @@ def run(pytester: pytest.Pytester, devices: str) -> pytest.RunResult:
     pytester.makefile(".yaml", devices=devices)
     result = pytester.runpytest_subprocess("-m", "hil", timeout=60)
     told = result.stdout.str() + result.stderr.str()
-    assert "hil/" not in told.replace(str(pytester.path), ""), "a stack frame of ours is shown"
+    # The project may lie in a folder of that name, and the holder of a port is told by its command.
+    for path in (str(pytester.path), sys.executable):
+        told = told.replace(path, "")
+    assert "hil/" not in told, "a stack frame of ours is shown"
     return result
 
 
@@ -69,7 +73,7 @@ def test_firmware_that_raises_at_import_is_a_finding_with_its_traceback(
 
 def test_firmware_without_a_server_is_the_boards_fault(pytester: pytest.Pytester) -> None:
     (pytester.mkdir("firmware") / "main.py").write_text("print('all is well')\n")
-    result = run(pytester, EMBEDDED.format(firmware="firmware"))
+    result = run(pytester, EMBEDDED.format(firmware="firmware\n        boot_timeout_s: 6"))
     result.assert_outcomes(errors=1, skipped=1)
     result.stdout.fnmatch_lines(["BoardError: porch: *", "*-> *"])
 
