@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hil import provision
+from hil.auth.answer import Answer, Outcome
 from hil.auth.tokens import mint
 from hil.clock.rtc import BoardTime
 from hil.report import events, runs
@@ -302,6 +303,19 @@ def test_what_is_not_known_of_the_boards_clock_grows() -> None:
     assert later.uncertainty_s > 0.5 + 1000 * 100e-6, "a crystal of 50 ppm, and a slewed host"
     line.forget()
     assert line.at(2000.0) is None
+
+
+@pytest.mark.parametrize(("kind", "known"), [("hard", True), ("wdt", True), ("power", False)])
+def test_after_a_loss_of_power_the_boards_time_is_not_known(
+    tmp_path: Path, kind: str, known: bool
+) -> None:
+    target = Recorder(tmp_path, "run").target(spec())
+    now = time.time()
+    target.clock("read", BoardTime(unix=now, uncertainty=0.5, epoch=1970, host=now, second=0))
+    target.boot(kind, 1.0)
+    target._exchange(Answer(Outcome.NO_ANSWER, request=b"GET / HTTP/1.1\r\n\r\n", sent_at=now))
+    (asked,) = of(runs.TargetRun.load(tmp_path / "run" / "porch"), events.Exchange)
+    assert (asked.board is not None) == known
 
 
 def test_a_token_has_another_fingerprint_in_each_run(tmp_path: Path) -> None:
